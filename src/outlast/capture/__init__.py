@@ -1,0 +1,29 @@
+"""The user's state -> nodes and leaves (bytes), and back into the live objects that the program made."""
+
+from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.pool import Pool
+from outlast.capture.refill import Source, restore
+from outlast.capture.registry import register
+from outlast.capture.report import Report, Row
+from outlast.capture.rng import RNG
+from outlast.capture.snapshots import Snapshot, check, snapshot
+
+__all__ = [
+    "RNG",
+    "Adapter",
+    "Fixed",
+    "GlobalRng",
+    "LeafAdapter",
+    "LeafSpec",
+    "Pool",
+    "Refused",
+    "Report",
+    "Row",
+    "Snapshot",
+    "Source",
+    "Target",
+    "check",
+    "register",
+    "restore",
+    "snapshot",
+]

@@ -1,0 +1,262 @@
+"""PyTorch: tensors, modules, optimizers, generators. The one module that imports PyTorch.
+
+Bytes move between tensor memory and the snapshot without NumPy, which knows no bfloat16 and no float8.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+
+from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.errors import DamageError
+from outlast.format.model import Node
+
+_NAMES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64", "complex64", "complex128", "bfloat16",
+    "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu",
+)  # fmt: skip
+_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES if hasattr(torch, name)}
+_NAMED = {dtype: name for name, dtype in _DTYPES.items()}
+_FIXED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's elements in C order, as bytes; a view if it is contiguous."""
+    plain = tensor.detach().resolve_conj().resolve_neg().contiguous()
+    return plain.reshape(-1).view(torch.uint8)
+
+
+def _memory(tensor: torch.Tensor) -> memoryview:
+    """Return the memory of a contiguous CPU tensor."""
+    size = tensor.numel() * tensor.element_size()
+    return memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
+
+
+class Filled(Target):
+    """A live tensor, filled in place; or a new one on the CPU."""
+
+    __slots__ = ("_held", "_tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+        self._held = tensor
+
+    def open(self) -> memoryview:
+        if not self._tensor.numel():
+            return memoryview(bytearray())
+        if not _is_plain(self._tensor):
+            self._held = torch.empty(self._tensor.shape, dtype=self._tensor.dtype)
+        return _memory(self._held)
+
+    def close(self) -> None:
+        if self._held is not self._tensor:
+            self._tensor.detach().copy_(self._held)
+            self._held = self._tensor
+
+    def value(self) -> Any:
+        return self._tensor
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
+
+
+class TensorAdapter(LeafAdapter):
+    """Dense tensors and parameters, on any device."""
+
+    kind = "tensor"
+    types = (torch.Tensor,)
+
+    def describe(self, value: Any) -> LeafSpec:
+        _check(value)
+        size = value.numel() * value.element_size()
+        return LeafSpec(dtype=_NAMED[value.dtype], shape=tuple(value.shape), size_bytes=size)
+
+    def identity(self, value: Any) -> Hashable | None:
+        if value.layout != torch.strided or not value.numel() or value.is_meta:
+            return None
+        place = value.device, value.data_ptr(), value.dtype
+        return *place, value.shape, value.stride(), value.is_conj(), value.is_neg()
+
+    def copy(self, value: Any, out: memoryview) -> None:
+        if value.numel():
+            torch.frombuffer(out, dtype=torch.uint8).copy_(_flat(value))
+
+    def attributes(self, value: Any) -> dict[str, Node]:
+        return {"requires_grad": bool(value.requires_grad)}
+
+    def fillable(self, value: Any) -> bool:
+        expanded = any(step == 0 and size > 1 for size, step in zip(value.shape, value.stride(), strict=True))
+        return not expanded
+
+    def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:
+        return Filled(live if live is not None else _new(spec, requires_grad=node.get("requires_grad") is True))
+
+
+def _new(spec: LeafSpec, *, requires_grad: bool) -> torch.Tensor:
+    dtype = _DTYPES.get(spec.dtype)
+    if dtype is None:
+        raise ValueError(f"this PyTorch has no dtype {spec.dtype!r}")
+    if math.prod(spec.shape) * dtype.itemsize != spec.size_bytes:
+        raise DamageError(f"a tensor {spec.dtype}{list(spec.shape)} cannot have {spec.size_bytes} bytes")
+    tensor = torch.empty(spec.shape, dtype=dtype)
+    if requires_grad and (dtype.is_floating_point or dtype.is_complex):
+        tensor.requires_grad_()
+    return tensor
+
+
+def _check(tensor: torch.Tensor) -> None:
+    if torch.nn.parameter.is_lazy(tensor):
+        raise Refused("is a parameter of a lazy module without a shape", "run one forward pass first")
+    if tensor.layout != torch.strided:
+        raise Refused(f"is a sparse tensor ({tensor.layout})", "keep its indices() and values(), or to_dense()")
+    if tensor.is_meta:
+        raise Refused("is a tensor on the meta device, without data", "materialize it first (to_empty)")
+    if hasattr(type(tensor), "__tensor_flatten__"):
+        raise Refused(f"is a {type(tensor).__name__}, which is made of other tensors", "keep these, or register it")
+    if tensor.dtype not in _NAMED or tensor.is_quantized:
+        raise Refused(f"has the dtype {tensor.dtype}", "keep int_repr(), or convert it to a plain dtype")
+
+
+class ModuleAdapter(Adapter):
+    """`torch.nn.Module`: parameters, persistent buffers and extra state, by its own state_dict."""
+
+    name = "torch.module"
+    types = (torch.nn.Module,)
+    exact_keys = True
+
+    def lower(self, value: Any) -> Any:
+        return dict(value.state_dict())
+
+    def restore(self, value: Any, saved: Any) -> Any:
+        state = OrderedDict(saved)
+        state._metadata = getattr(value.state_dict(), "_metadata", None)  # type: ignore[attr-defined]  # noqa: SLF001
+        value.load_state_dict(state, strict=True)
+        return value
+
+
+class OptimizerAdapter(Adapter):
+    """`torch.optim.Optimizer`: its state_dict, and what loading one changes put right."""
+
+    name = "torch.optimizer"
+    types = (torch.optim.Optimizer,)
+    same_class = True
+
+    def lower(self, value: Any) -> Any:
+        return value.state_dict()
+
+    def restore(self, value: Any, saved: Any) -> Any:
+        value.load_state_dict(saved)
+        for live, group in zip(value.param_groups, saved["param_groups"], strict=True):
+            for parameter, number in zip(live["params"], group["params"], strict=True):
+                if number in saved["state"]:
+                    value.state[parameter] = _exact(value.state[parameter], saved["state"][number])
+        return value
+
+    def compare(self, value: Any, state: Node) -> str:
+        saved = [len(group["params"]) for group in state["param_groups"]]
+        live = [len(group["params"]) for group in value.param_groups]
+        if saved == live:
+            return ""
+        return f"saved with {saved} parameters in its groups, the program has {live}"
+
+
+def _exact(loaded: Any, saved: Any) -> Any:
+    """Return the loaded state with every tensor as saved: loading casts it to its parameter's dtype."""
+    if isinstance(saved, torch.Tensor):
+        return loaded if loaded.dtype == saved.dtype else saved.to(device=loaded.device)
+    if isinstance(saved, dict):
+        return {key: _exact(loaded[key], item) for key, item in saved.items()}
+    if isinstance(saved, (list, tuple)):
+        return type(saved)(_exact(one, other) for one, other in zip(loaded, saved, strict=True))
+    return loaded
+
+
+class GeneratorAdapter(Adapter):
+    """`torch.Generator` of any device."""
+
+    name = "torch.Generator"
+    types = (torch.Generator,)
+    restored_last = True
+
+    def lower(self, value: Any) -> Any:
+        return {"device": value.device.type, "state": value.get_state()}
+
+    def restore(self, value: Any, saved: Any) -> Any:
+        value.set_state(saved["state"])
+        return value
+
+    def compare(self, value: Any, state: Node) -> str:
+        saved, live = state["device"], value.device.type
+        return "" if saved == live else f"saved from the device {saved}, the program has {live}"
+
+
+class SizeAdapter(Adapter):
+    """Shapes, as tuples."""
+
+    name = "torch.Size"
+    types = (torch.Size,)
+    buildable = True
+
+    def lower(self, value: Any) -> Any:
+        return tuple(value)
+
+    def restore(self, value: Any, saved: Any) -> Any:  # noqa: ARG002
+        return torch.Size(saved)
+
+    def build(self, saved: Any) -> Any:
+        return torch.Size(saved)
+
+
+class FixedAdapter(Adapter):
+    """Dtypes, devices and layouts are part of the program."""
+
+    name = "torch.fixed"
+    types = _FIXED
+
+    def lower(self, value: Any) -> Any:
+        return Fixed(str(value))
+
+    def restore(self, value: Any, saved: Any) -> Any:  # noqa: ARG002
+        return value
+
+
+def _uses_cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+class TorchRng(GlobalRng):
+    """The default generators of the CPU and, where CUDA is in use, of each of its devices."""
+
+    name = "torch"
+
+    def capture(self) -> Any:
+        cuda = torch.cuda.get_rng_state_all() if _uses_cuda() else []
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def restore(self, saved: Any) -> None:
+        torch.set_rng_state(saved["cpu"])
+        if not saved["cuda"]:
+            return
+        if torch.cuda.device_count() < len(saved["cuda"]):
+            found, wanted = torch.cuda.device_count(), len(saved["cuda"])
+            raise ValueError(f"saved with the generators of {wanted} CUDA devices, this process sees {found}")
+        torch.cuda.set_rng_state_all(saved["cuda"])
+
+
+ADAPTERS = (
+    TensorAdapter(),
+    ModuleAdapter(),
+    OptimizerAdapter(),
+    GeneratorAdapter(),
+    SizeAdapter(),
+    FixedAdapter(),
+    TorchRng(),
+)

@@ -1,0 +1,81 @@
+"""Plans for arrays, tensors and scalars: compare shape and dtype, and find the memory to read into."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from outlast.capture.adapter import LeafAdapter, LeafSpec, Refused
+from outlast.capture.plan import Bind, Place, Plan, Planner, live_name, saved_name
+from outlast.format.model import Leaf, Node
+
+
+def _array(planner: Planner, node: Node, place: Place) -> Bind:
+    adapter = planner.kinds.registry.leaf(node["$"])
+    leaf = planner.leaf(node, place)
+    if adapter is None:
+        return planner.problem(place, "dtype", f"saved as {saved_name(node)}; import its library before restoring")
+    spec = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
+    try:
+        live = _live(planner, adapter, place)
+        found = None if live is None else adapter.describe(live)
+        if found is not None and found.size_bytes and _difference(spec, found):
+            return planner.problem(place, _difference(spec, found), _versus(spec, found))
+        usable = found == spec and adapter.fillable(live)
+        return _into(planner, node, leaf, adapter, place._replace(live=live) if usable else place, usable=usable)
+    except (Refused, ValueError) as error:
+        return planner.problem(place, "dtype", f"saved as {leaf.dtype}{list(leaf.shape)}; {error}")
+
+
+def _into(planner: Planner, node: Node, leaf: Leaf, adapter: LeafAdapter, place: Place, *, usable: bool) -> Bind:
+    """Read into the live array if it is usable and not taken, else into a new one."""
+    live = place.live if usable else None
+    if live is not None and not planner.claim(identity(adapter, live), place):
+        other = planner.claimed[identity(adapter, live)]
+        if place.exact and _holds_other_bytes(planner, other, leaf):
+            return planner.problem(place, "extra", f"saved apart from {other}, but tied to it in the program")
+        live = None
+    spec = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
+    target = adapter.target(live, spec, node)
+    planner.read(leaf, target)
+    planner.restored(place)
+    return Bind(target.value)
+
+
+def identity(adapter: LeafAdapter, live: Any) -> Hashable:
+    """Return what is equal for views of exactly the same memory."""
+    return adapter.identity(live) or id(live)
+
+
+def _live(planner: Planner, adapter: LeafAdapter, place: Place) -> Any | None:
+    """Return the live array; None where there is none, or where a scalar would replace it anyway.
+
+    Raises:
+        Refused: another library's array stands there.
+    """
+    kind = planner.kinds.of(place.live)
+    if adapter.kind == "scalar" or kind.is_rebound or not isinstance(kind.adapter, LeafAdapter):
+        return None
+    if kind.adapter is not adapter:
+        raise Refused(f"the program has {live_name(place.live)}", "")
+    return place.live
+
+
+def _holds_other_bytes(planner: Planner, path: str, leaf: Leaf) -> bool:
+    other = planner.planned.get(path)
+    node = other.node if other else None
+    known = planner.leaves.get(node.get("leaf", "")) if isinstance(node, dict) else None
+    return known is None or not leaf.chunks or known.chunks != leaf.chunks
+
+
+def _difference(saved: LeafSpec, live: LeafSpec) -> str:
+    if saved.shape != live.shape:
+        return "shape"
+    return "dtype" if saved.dtype != live.dtype else ""
+
+
+def _versus(saved: LeafSpec, live: LeafSpec) -> str:
+    return f"saved as {saved.dtype}{list(saved.shape)}, the program has {live.dtype}{list(live.shape)}"
+
+
+PLANS: dict[str, Plan] = dict.fromkeys(("array", "scalar", "tensor"), _array)

@@ -1,0 +1,240 @@
+"""Plans for objects: state goes into the live one, through its adapter, its own methods or its attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outlast.capture import containers, objects, values
+from outlast.capture.adapter import Adapter, LeafAdapter
+from outlast.capture.names import segment
+from outlast.capture.plan import (
+    ABSENT,
+    Bind,
+    Place,
+    Plan,
+    Planner,
+    bound,
+    check,
+    entries,
+    foreign,
+    is_class,
+    live_name,
+    node_kind,
+    saved_name,
+)
+from outlast.capture.plan_containers import PLANS as CONTAINERS
+from outlast.capture.plan_containers import mapping
+from outlast.capture.plan_leaves import identity
+from outlast.errors import DamageError
+from outlast.format.model import Node
+
+_REFUSED = "it did not take its saved state"
+
+
+def _namedtuple(planner: Planner, node: Node, place: Place) -> Bind:
+    live = place.live
+    if planner.kinds.of(live).name != "namedtuple" or not is_class(node, live):
+        return planner.needs_live(node, place)
+    if set(node["fields"]) - set(live._fields):
+        return planner.problem(place, "extra", f"saved with the fields {list(node['fields'])}, not {live._fields}")
+    children = _fields(planner, node["fields"], live._asdict(), place)
+
+    def make() -> Any:
+        made = live._asdict() | dict(bound(children))
+        return tuple.__new__(type(live), made.values())
+
+    return Bind(make)
+
+
+def _dataclass(planner: Planner, node: Node, place: Place) -> Bind:
+    return _attributes(planner, node, node["fields"], place)
+
+
+def _object(planner: Planner, node: Node, place: Place) -> Bind:
+    if not _is_kin(planner, node, place):
+        return planner.needs_live(node, place)
+    if objects.has_custom_state(type(place.live)):
+        return _custom(planner, node, place)
+    if node_kind(node["state"]) != "dict":
+        return planner.needs_live(node, place)
+    return _attributes(planner, node, dict(_named(node["state"])), place)
+
+
+def _custom(planner: Planner, node: Node, place: Place) -> Bind:
+    live = place.live
+    if not planner.claim(id(live), place):
+        return _shared(planner, place)
+    lowered = foreign(place, "its state cannot be read", live.__getstate__)
+    state = planner.plan(node["state"], Place(place.path, lowered, fresh=True))
+
+    def put() -> Any:
+        saved = state()
+        foreign(place, _REFUSED, lambda: objects.put_state(live, saved))
+        return live
+
+    return Bind(put)
+
+
+def _is_kin(planner: Planner, node: Node, place: Place) -> bool:
+    """Whether there is a live object of a class with the saved one's name."""
+    known = planner.kinds.of(place.live).name in {"object", "dataclass"}
+    return known and place.live is not ABSENT and is_class(node, place.live)
+
+
+def _attributes(planner: Planner, node: Node, fields: dict[str, Node], place: Place) -> Bind:
+    live = place.live
+    if not _is_kin(planner, node, place):
+        return planner.needs_live(node, place)
+    if not planner.claim(id(live), place):
+        return _shared(planner, place)
+    children = _fields(planner, fields, objects.attributes(live), place)
+
+    def put() -> Any:
+        made = dict(bound(children))
+        if objects.is_frozen(live):
+            return objects.replaced(live, made)
+        for name, value in made.items():
+            objects.assign(live, name, value)
+        return live
+
+    return Bind(put)
+
+
+def _shared(planner: Planner, place: Place) -> Bind:
+    other = planner.claimed[id(place.live)]
+    return planner.problem(place, "extra", f"saved apart from {other}, but the same object in the program")
+
+
+def _fields(planner: Planner, fields: dict[str, Node], live: dict[str, Any], place: Place) -> list[tuple[str, Bind]]:
+    """Plan attributes. What the checkpoint adds is set (made on first use); what it lacks is a problem."""
+    children = []
+    for name, node in fields.items():
+        here = Place(f"{place.path}/{segment(name)}", live.get(name, ABSENT), place.fresh)
+        children.append((name, planner.plan(node, here)))
+    for name, value in live.items():
+        if name not in fields:
+            here = Place(f"{place.path}/{segment(name)}", value)
+            planner.problem(here, "missing", "the live object has it, the checkpoint has not")
+    return children
+
+
+def _named(node: Node) -> list[tuple[str, Node]]:
+    """Return the entries of a dict of attributes."""
+    return [(name, child) for name, child in entries(node) if isinstance(name, str)]
+
+
+def _adapter(planner: Planner, node: Node, place: Place) -> Bind:
+    name = node["name"]
+    if name in values.BUILDERS:
+        state = planner.plan(node["state"], place._replace(top=False))
+        return Bind(lambda: values.build(name, state()))
+    if name == "subclass":
+        return _subclass(planner, node, place)
+    if name in containers.NAMES.values():
+        return _collection(planner, node, place)
+    return _adapted(planner, node, place)
+
+
+def _collection(planner: Planner, node: Node, place: Place) -> Bind:
+    maker = containers.MAKERS.get(node["name"])
+    if not isinstance(place.live, dict) and maker is None:
+        return planner.needs_live(node, place)
+    return mapping(planner, node["state"], place, maker or dict)
+
+
+def _subclass(planner: Planner, node: Node, place: Place) -> Bind:
+    live = place.live
+    contents, attributes = _halves(node["state"], place)
+    if planner.kinds.of(live).name != "subclass" or not is_class(node, live):
+        return planner.needs_live(node, place)
+    inner = CONTAINERS[node_kind(contents)](planner, contents, place)
+    own = {} if getattr(live, "__dict__", None) is live else objects.attributes(live)
+    beside = place._replace(path=f"{place.path}/%attributes")
+    children = _fields(planner, dict(_named(attributes)), own, beside)
+
+    def fill() -> Any:
+        vessel = inner()
+        for name, value in bound(children):
+            objects.assign(vessel, name, value)
+        return vessel
+
+    return Bind(fill)
+
+
+def _halves(state: Node, place: Place) -> tuple[Node, Node]:
+    check(state, place.path)
+    items: list[Node] = state.get("items", []) if isinstance(state, dict) else []
+    if len(items) != 2 or node_kind(items[0]) not in {"dict", "list", "set", "deque"}:  # noqa: PLR2004
+        raise DamageError(f"{place.path}: the manifest's node of a container is malformed: {str(state)[:80]}")
+    return items[0], items[1]
+
+
+def _adapted(planner: Planner, node: Node, place: Place) -> Bind:
+    adapter = planner.kinds.of(place.live).adapter if place.live is not ABSENT else None
+    if not isinstance(adapter, Adapter) or adapter.name != node["name"]:
+        return _built(planner, node, place)
+    if not planner.claim(id(place.live), place):
+        return _shared(planner, place)
+    difference = _difference(adapter, node, place)
+    if difference:
+        return planner.problem(place, "dtype", difference)
+    lowered = foreign(place, "its state cannot be read", lambda: adapter.lower(place.live))
+    state = planner.plan(node["state"], Place(place.path, lowered, fresh=True, exact=adapter.exact_keys))
+    return Bind(lambda: _put(planner, adapter, state, place))
+
+
+def _difference(adapter: Adapter, node: Node, place: Place) -> str:
+    if adapter.same_class and not is_class(node, place.live):
+        return f"saved as {saved_name(node)}, the program has {live_name(place.live)}"
+    difference = foreign(place, "the manifest does not fit it", lambda: adapter.compare(place.live, node["state"]))
+    return str(difference)
+
+
+def _put(planner: Planner, adapter: Adapter, state: Bind, place: Place) -> Any:
+    saved = state()
+
+    def restore() -> Any:
+        return foreign(place, _REFUSED, lambda: adapter.restore(place.live, saved))
+
+    if not adapter.restored_last:
+        return restore()
+    planner.last.append(restore)
+    return place.live
+
+
+def _built(planner: Planner, node: Node, place: Place) -> Bind:
+    adapter = planner.kinds.registry.named(node["name"])
+    if adapter is None or not adapter.buildable:
+        return planner.needs_live(node, place)
+    state = planner.plan(node["state"], Place(place.path, fresh=True))
+    return Bind(lambda: foreign(place, "it cannot be made", lambda: adapter.build(state())))
+
+
+def _same(planner: Planner, node: Node, place: Place) -> Bind:
+    first = planner.planned.get(node["path"])
+    if first is None:
+        raise DamageError(f"{place.path}: the manifest refers to {node['path']!r}, which does not come before it")
+    if not _is_tied(planner, first.place, place):
+        return planner.plan(first.node, place)
+    planner.restored(place)
+    return first.bind
+
+
+def _is_tied(planner: Planner, first: Place, here: Place) -> bool:
+    """Whether the value made at the first place may stand here: it does already, or nothing with an identity does."""
+    kind = planner.kinds.of(here.live)
+    if here.live is ABSENT or kind.is_rebound:
+        return True
+    adapter = kind.adapter
+    if isinstance(adapter, LeafAdapter) and planner.kinds.of(first.live).adapter is adapter:
+        return identity(adapter, here.live) == identity(adapter, first.live)
+    return here.live is first.live and (here.fresh or not first.fresh)
+
+
+PLANS: dict[str, Plan] = {
+    "namedtuple": _namedtuple,
+    "dataclass": _dataclass,
+    "object": _object,
+    "adapter": _adapter,
+    "same": _same,
+}

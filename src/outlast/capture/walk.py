@@ -1,0 +1,355 @@
+"""The walk over the user's state: a tree of nodes, and the leaves whose bytes stand beside it. Copies nothing."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from outlast.capture import containers, objects, values
+from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, Refused
+from outlast.capture.kinds import Kinds
+from outlast.capture.names import segment, segments
+from outlast.errors import CaptureError
+from outlast.format.model import Node
+
+_SHORT = 1024  # certainly no leaf
+DEEPEST = 100  # levels of JSON; the manifest's reader refuses deeper ones
+
+
+class Pending(NamedTuple):
+    """A leaf that has been described and not copied yet."""
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    copy: Callable[[memoryview], None]
+
+
+class Walk:
+    """One pass over a state. `pending` holds the leaves in order.
+
+    What is met twice (a mutable container, an object, exactly the same memory) is written once; the second
+    place says ``same``. The walk keeps every object alive that it took an identity from.
+    """
+
+    def __init__(self, kinds: Kinds) -> None:
+        self.pending: list[Pending] = []
+        self._kinds = kinds
+        self._seen: dict[Hashable, str] = {}
+        self._open: dict[int, str] = {}
+        self._alive: list[Any] = []
+
+    def tree(self, state: Mapping[str, Any]) -> dict[str, Node]:
+        """Return a node for each component."""
+        self._check_names(state)
+        return {name: self.node(value, segment(name), 1) for name, value in state.items()}
+
+    def _check_names(self, state: Mapping[str, Any]) -> None:
+        for name in state:
+            if type(name) is not str or not name or values.has_surrogates(name):
+                raise CaptureError(f"the state has a component named {name!r}", hint="name components by strings")
+
+    def node(self, value: Any, path: str, depth: int) -> Node:
+        """Return the node of a value; its leaves go to `pending`."""
+        kind = self._kinds.of(value)
+        _check_depth(path, depth)
+        try:
+            return self._by_kind[kind.name](self, value, path, depth, kind.adapter)
+        except Refused as verdict:
+            raise _refused(path, verdict.reason, verdict.remedy) from verdict
+
+    # values
+
+    def _value(self, value: Any, *_: Any) -> Node:
+        return values.ENCODERS[type(value)](value)
+
+    def _enum(self, value: Any, *_: Any) -> Node:
+        return values.encode_enum(value)
+
+    def _str(self, value: str, path: str, *_: Any) -> Node:
+        if len(value) * 4 <= values.LONGEST_STR_BYTES:
+            return values.encode_str(value)
+        if values.has_surrogates(value):
+            state = self._bytes_like("bytes", value.encode("utf-8", "surrogatepass"), path)
+            return {"$": "adapter", "name": "str.surrogates", "class": "builtins.str", "state": state}
+        data = value.encode()
+        if len(data) <= values.LONGEST_STR_BYTES:
+            return value
+        return {"$": "str", "leaf": self._raw(path, "utf8", data)}
+
+    def _bytes(self, value: bytes, path: str, *_: Any) -> Node:
+        return self._bytes_like("bytes", value, path)
+
+    def _bytearray(self, value: bytearray, path: str, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._bytes_like("bytearray", value, path))
+
+    def _bytes_like(self, kind: str, value: bytes | bytearray, path: str) -> Node:
+        if len(value) <= values.LONGEST_BYTES:
+            return values.encode_bytes(kind, value)
+        return {"$": kind, "leaf": self._raw(path, "bytes", value)}
+
+    def _raw(self, path: str, dtype: str, data: bytes | bytearray) -> str:
+        def copy(out: memoryview) -> None:
+            out[:] = data
+
+        self.pending.append(Pending(path, dtype, (len(data),), len(data), copy))
+        return path
+
+    # containers
+
+    def _list(self, value: list[Any], path: str, depth: int, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._items(value, path, depth + 1))
+
+    def _tuple(self, value: tuple[Any, ...], path: str, depth: int, *_: Any) -> Node:
+        return {"$": "tuple", "items": self._items(value, path, depth + 2)}
+
+    def _items(self, items: Iterable[Any], path: str, depth: int) -> list[Node]:
+        return [self.node(item, f"{path}/{index}", depth) for index, item in enumerate(items)]
+
+    def _deque(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        return self._once(
+            value,
+            path,
+            lambda: {"$": "deque", "items": self._items(value, path, depth + 2), "maxlen": value.maxlen},
+        )
+
+    def _dict(self, value: dict[Any, Any], path: str, depth: int, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._entries(value, path, depth))
+
+    def _entries(self, value: dict[Any, Any], path: str, depth: int) -> Node:
+        names = [self._key(key, path, depth + 3) for key in value]
+        places = [f"{path}/{name}" for name in segments(names)]
+        if all(type(name) is str and not name.startswith("$") for name in names):
+            return {
+                key: self.node(item, place, depth + 1) for (key, item), place in zip(value.items(), places, strict=True)
+            }
+        nodes = [self.node(item, place, depth + 3) for item, place in zip(value.values(), places, strict=True)]
+        return {"$": "dict", "items": [[name, node] for name, node in zip(names, nodes, strict=True)]}
+
+    def _set(self, value: set[Any], path: str, depth: int, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._elements("set", value, path, depth))
+
+    def _frozenset(self, value: frozenset[Any], path: str, depth: int, *_: Any) -> Node:
+        return self._elements("frozenset", value, path, depth)
+
+    def _elements(self, kind: str, value: Iterable[Any], path: str, depth: int) -> Node:
+        return {"$": kind, "items": [self._key(item, path, depth + 2) for item in _ordered(value)]}
+
+    def _key(self, key: Any, path: str, depth: int) -> Node:
+        """Return the node of a dict's key or a set's element: a value that needs no leaf and no live counterpart."""
+        if type(key) is str and len(key) < _SHORT:
+            return values.encode_str(key)
+        kind = self._kinds.of(key)
+        if kind.name == "tuple":
+            _check_depth(path, depth)
+            return {"$": "tuple", "items": [self._key(item, path, depth + 2) for item in key]}
+        if kind.name == "frozenset":
+            _check_depth(path, depth)
+            return self._elements("frozenset", key, path, depth)
+        if isinstance(kind.adapter, LeafAdapter) and kind.adapter.kind == "scalar":
+            return kind.adapter.key(key)
+        if kind.name not in {"value", "enum", "str", "bytes"} or _is_long(key):
+            what = f"has a key or set element of the type {values.class_name(type(key))}"
+            raise _refused(path, what, "use short strings, numbers, tuples of these, enums or dates")
+        return self.node(key, path, depth)
+
+    def _namedtuple(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        fields = dict(zip(value._fields, value, strict=True))
+        return self._fields("namedtuple", value, fields, path, depth)
+
+    def _subclass(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._contents(value, path, depth))
+
+    def _contents(self, value: Any, path: str, depth: int) -> Node:
+        own = {} if getattr(value, "__dict__", None) is value else objects.attributes(value)
+        name = containers.NAMES.get(type(value))
+        if name and not own:
+            return self._subclassed(value, name, self._inner(value, path, depth + 1))
+        contents = self._inner(value, path, depth + 3)
+        attributes = self._entries(own, f"{path}/%attributes", depth + 3)
+        return self._subclassed(value, "subclass", {"$": "tuple", "items": [contents, attributes]})
+
+    def _subclassed(self, value: Any, name: str, state: Node) -> Node:
+        return {"$": "adapter", "name": name, "class": values.class_name(type(value)), "state": state}
+
+    def _inner(self, value: Any, path: str, depth: int) -> Node:
+        """Return the node that a plain container of the same contents would have."""
+        if isinstance(value, dict):
+            return self._entries(dict(value), path, depth)
+        if isinstance(value, list):
+            return self._items(value, path, depth + 1)
+        if isinstance(value, set):
+            return self._elements("set", value, path, depth)
+        return {"$": "deque", "items": self._items(value, path, depth + 2), "maxlen": value.maxlen}
+
+    # objects
+
+    def _dataclass(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._fields("dataclass", value, objects.attributes(value), path, depth))
+
+    def _fields(self, kind: str, value: Any, fields: dict[str, Any], path: str, depth: int) -> Node:
+        nodes = {name: self.node(item, f"{path}/{segment(name)}", depth + 2) for name, item in fields.items()}
+        return {"$": kind, "class": values.class_name(type(value)), "fields": nodes}
+
+    def _object(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        return self._once(value, path, lambda: self._state(value, path, depth))
+
+    def _state(self, value: Any, path: str, depth: int) -> Node:
+        name = values.class_name(type(value))
+        if not objects.has_custom_state(type(value)):
+            state = self._entries(objects.attributes(value), path, depth + 1)
+        else:
+            state = self._inside(_called(value.__getstate__, "__getstate__"), path, depth + 1)
+        return {"$": "object", "class": name, "state": state}
+
+    def _adapter(self, value: Any, path: str, depth: int, adapter: Adapter) -> Node:
+        return self._once(value, path, lambda: self._lowered(value, path, depth, adapter))
+
+    def _lowered(self, value: Any, path: str, depth: int, adapter: Adapter) -> Node:
+        lowered = _called(lambda: adapter.lower(value), f"the adapter {adapter.name}")
+        if isinstance(lowered, Fixed):
+            return {"$": "fixed", "name": lowered.name}
+        state = self._inside(lowered, path, depth + 1)
+        return {"$": "adapter", "name": adapter.name, "class": values.class_name(type(value)), "state": state}
+
+    def _inside(self, lowered: Any, path: str, depth: int) -> Node:
+        """Walk a state that stands at its owner's own path: ``same`` there means the owner."""
+        self._alive.append(lowered)
+        node = self.node(lowered, path, depth)
+        for key in [key for key in self._identities(lowered) if self._seen.get(key) == path]:
+            del self._seen[key]
+        return node
+
+    def _leaf(self, value: Any, path: str, depth: int, adapter: LeafAdapter) -> Node:  # noqa: ARG002
+        spec = adapter.describe(value)
+        if adapter.kind != "scalar":
+            key = adapter.identity(value) or id(value)
+            if key in self._seen:
+                return {"$": "same", "path": self._seen[key]}
+            self._seen[key] = path
+
+        def copy(out: memoryview) -> None:
+            adapter.copy(value, out)
+
+        self.pending.append(Pending(path, spec.dtype, spec.shape, spec.size_bytes, copy))
+        return {"$": adapter.kind, "leaf": path, **adapter.attributes(value)}
+
+    def _identities(self, value: Any) -> list[Hashable]:
+        adapter = self._kinds.of(value).adapter
+        return [id(value), adapter.identity(value)] if isinstance(adapter, LeafAdapter) else [id(value)]
+
+    def _once(self, value: Any, path: str, describe: Callable[[], Node]) -> Node:
+        key = id(value)
+        if key in self._open:
+            raise _refused(
+                path,
+                f"refers back to {self._open[key]}, which holds it (a cycle)",
+                "break the cycle, or give the class a __getstate__ that leaves the reference out",
+            )
+        if key in self._seen:
+            return {"$": "same", "path": self._seen[key]}
+        self._alive.append(value)
+        self._open[key] = path
+        node = describe()
+        del self._open[key]
+        self._seen[key] = path
+        return node
+
+    # parts of the program
+
+    def _fixed(self, value: Any, *_: Any) -> Node:
+        return {"$": "fixed", "name": values.fixed_name(value)}
+
+    def _function(self, value: Any, *_: Any) -> Node:
+        if value.__closure__ is not None:
+            raise Refused(
+                f"is the function {value.__qualname__} with captured variables (a closure)",
+                "keep the variables as state and make the function anew, outside the state",
+            )
+        return {"$": "fixed", "name": values.fixed_name(value)}
+
+    def _method(self, value: Any, *_: Any) -> Node:
+        owner = getattr(value, "__self__", None)
+        known = owner is None or isinstance(owner, (type, types.ModuleType)) or id(owner) in {*self._open, *self._seen}
+        if not known:
+            raise Refused(
+                f"is the method {values.fixed_name(value)} of an object that is not captured before it",
+                "put the object itself into the state, before the method",
+            )
+        return {"$": "fixed", "name": values.fixed_name(value)}
+
+    def _partial(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        parts = (value.func, *value.args, *value.keywords.values())
+        for part in parts:
+            kind = self._kinds.of(part)
+            if not (kind.is_rebound or kind.name in {"method", "partial"}):
+                raise Refused(
+                    f"is a functools.partial that holds a {type(part).__name__}",
+                    "keep that as state of its own",
+                )
+            self.node(part, path, depth + 1)
+        return {"$": "fixed", "name": values.fixed_name(value)}
+
+    def _refuse(self, value: Any, *_: Any) -> Node:
+        what, remedy = objects.refusal(type(value)) or ("", "")
+        raise Refused(f"is {what}", remedy)
+
+    _by_kind: ClassVar[Mapping[str, Callable[..., Node]]] = {
+        "value": _value,
+        "enum": _enum,
+        "str": _str,
+        "bytes": _bytes,
+        "bytearray": _bytearray,
+        "list": _list,
+        "tuple": _tuple,
+        "dict": _dict,
+        "set": _set,
+        "frozenset": _frozenset,
+        "deque": _deque,
+        "namedtuple": _namedtuple,
+        "subclass": _subclass,
+        "dataclass": _dataclass,
+        "object": _object,
+        "adapter": _adapter,
+        "leaf": _leaf,
+        "fixed": _fixed,
+        "function": _function,
+        "method": _method,
+        "partial": _partial,
+        "refused": _refuse,
+    }
+
+
+def _called(function: Callable[[], Any], what: str) -> Any:
+    try:
+        return function()
+    except (Refused, CaptureError):
+        raise
+    except Exception as error:  # foreign code: whatever it raises, the path must be named
+        raise Refused(f"cannot be captured: {what} raised {type(error).__name__}: {error}", "see there") from error
+
+
+def _check_depth(path: str, depth: int) -> None:
+    if depth > DEEPEST:
+        raise _refused(path, f"lies deeper than {DEEPEST} levels", "flatten the state")
+
+
+def _refused(path: str, reason: str, remedy: str) -> CaptureError:
+    return CaptureError(f"{path} {reason}", hint=remedy)
+
+
+def _is_long(key: Any) -> bool:
+    if type(key) is bytes:
+        return len(key) > values.LONGEST_BYTES
+    return type(key) is str and len(key) * 4 > values.LONGEST_STR_BYTES
+
+
+def _ordered(items: Iterable[Any]) -> list[Any]:
+    """Sort where that is possible: equal sets become equal nodes."""
+    listed = list(items)
+    try:
+        return sorted(listed)
+    except TypeError:
+        return sorted(listed, key=repr)

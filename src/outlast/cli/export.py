@@ -1,0 +1,128 @@
+"""`outlast export`: a checkpoint's arrays as one safetensors or npz file, verified on the way."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from outlast.cli import arguments, output
+
+_AS_BYTES = ("bytes", "utf8")  # dtypes of our own
+
+
+def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
+    parser = arguments.verb(
+        verbs,
+        "export",
+        "write a checkpoint's arrays to one file",
+        epilog="OUT's ending chooses the format: .safetensors or .npz (needs NumPy). OUT must not exist.",
+    )
+    parser.add_argument("out", metavar="OUT", help="file to write: NAME.safetensors or NAME.npz")
+    arguments.add_store(parser, optional_after=True)
+    parser.add_argument("--checkpoint", "-c", metavar="NAME", help="a checkpoint or a step (default: the newest)")
+    parser.add_argument("--only", metavar="PATTERN", help="only leaves whose name matches, e.g. 'model/*'")
+
+
+def main(args: argparse.Namespace) -> int:
+    from outlast.errors import UsageError
+
+    writers = {".safetensors": _safetensors, ".npz": _npz}
+    ending = os.path.splitext(args.out)[1]
+    if ending not in writers:
+        raise UsageError(f"{args.out}: unknown format {ending!r}: expected .safetensors or .npz")
+    _check_place(args.out)
+    store = arguments.open_store(args)
+    name = store.find(args.checkpoint)
+    manifest = store.manifest(name)
+    leaves = _chosen(manifest, args.only)
+    with store.source(manifest) as source:
+        size, as_bytes = writers[ending](args.out, source, leaves)
+    if args.json:
+        paths = [leaf.path for leaf in leaves]
+        output.as_json(
+            {"out": args.out, "checkpoint": name.format(), "leaves": paths, "as_bytes": as_bytes, "bytes": size}
+        )
+        return 0
+    print(f"{args.out}: {len(leaves)} leaves of {name.format()}, {size} bytes")
+    if as_bytes:
+        print(f"as plain bytes, for {ending[1:]} does not know their types: {', '.join(as_bytes)}")
+    return 0
+
+
+def _check_place(out: str) -> None:
+    from outlast.errors import UsageError
+
+    if os.path.lexists(out):
+        raise UsageError(f"{out} exists", hint="name another file; nothing is overwritten")
+    folder = os.path.dirname(os.path.abspath(out))
+    if not os.path.isdir(folder):
+        raise UsageError(f"{out}: there is no directory {folder}")
+
+
+def _chosen(manifest: Any, pattern: str | None) -> list[Any]:
+    from fnmatch import fnmatchcase
+
+    from outlast.errors import NothingError
+
+    chosen = [leaf for leaf in manifest.leaves if pattern is None or fnmatchcase(leaf.path, pattern)]
+    if pattern and not chosen:
+        raise NothingError(f"no leaf matches {pattern!r}", hint="see: outlast show")
+    return chosen
+
+
+def _safetensors(out: str, source: Any, leaves: list[Any]) -> tuple[int, list[str]]:
+    """Write the file; return its size and the leaves whose dtype it can only name in its metadata."""
+    from outlast.format import safetensors
+    from outlast.format.dtypes import safetensors_dtype
+
+    foreign = {leaf.path: f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves if not safetensors_dtype(leaf.dtype)[1]}
+    table = [(leaf.path, leaf.dtype, leaf.shape, leaf.size_bytes) for leaf in leaves]
+    header, _ = safetensors.header(table, foreign)
+    return _write(out, [header, *(source.read(leaf.path) for leaf in leaves)]), list(foreign)
+
+
+def _npz(out: str, source: Any, leaves: list[Any]) -> tuple[int, list[str]]:
+    """Write the file; return its size and the leaves that NumPy has no dtype for: texts and bytes."""
+    import io
+    import zipfile
+
+    from outlast.errors import UsageError
+
+    try:
+        import numpy as np
+    except ImportError:
+        raise UsageError("npz needs NumPy, which is not installed", hint="pip install numpy") from None
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:  # np.savez takes no array that is called "file"
+        for leaf in leaves:
+            with archive.open(f"{leaf.path}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, _array(np, leaf, source.read(leaf.path)), allow_pickle=False)
+    return _write(out, [buffer.getbuffer()]), [leaf.path for leaf in leaves if leaf.dtype in _AS_BYTES]
+
+
+def _array(np: Any, leaf: Any, data: bytearray) -> Any:
+    from outlast.capture.adapters.numpy import dtype_named
+    from outlast.errors import UsageError
+
+    if leaf.dtype in _AS_BYTES:
+        return np.frombuffer(data, np.uint8)
+    try:
+        return np.ndarray(leaf.shape, dtype_named(leaf.dtype), data)
+    except (TypeError, ValueError):
+        hint = "export to .safetensors, or leave it out with --only"
+        raise UsageError(f"NumPy has no dtype for leaf {leaf.path}, which is {leaf.dtype}", hint=hint) from None
+
+
+def _write(out: str, blocks: list[Any]) -> int:
+    from outlast.backends import Posix
+    from outlast.errors import UsageError
+
+    folder, name = os.path.split(os.path.abspath(out))
+    backend = Posix(folder)
+    try:
+        size = backend.create(name, blocks)
+    except FileExistsError:
+        raise UsageError(f"{out} exists by now", hint="name another file; nothing is overwritten") from None
+    backend.sync("")
+    return size

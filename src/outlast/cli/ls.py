@@ -1,0 +1,70 @@
+"""`outlast ls`: the checkpoints of a run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from outlast.cli import arguments, output
+
+
+def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
+    parser = arguments.verb(verbs, "ls", "list the checkpoints of a run, newest first")
+    arguments.add_store(parser)
+    parser.add_argument("--all", action="store_true", help="also what does not count: unfinished, fenced, damaged")
+
+
+def main(args: argparse.Namespace) -> int:
+    store = arguments.open_store(args)
+    rows = [_row(store, found) for found in store.scan() if found.counts or args.all]
+    if args.json:
+        output.as_json({"store": store.path, "checkpoints": rows, "quarantined": list(store.quarantined())})
+        return 0
+    output.table(
+        [
+            [r["name"], r["step"], r["attempt"], _size(r["bytes"]), _size(r["own_bytes"]), r["created"], r["state"]]
+            for r in rows
+        ],
+        ["checkpoint", "step", "attempt", "state size", "on disk", "saved at", "status"],
+    )
+    if store.quarantined():
+        print(f"in quarantine: {', '.join(store.quarantined())}")
+    return 0
+
+
+def _row(store: Any, found: Any) -> dict[str, Any]:
+    from outlast.errors import DamageError, StorageError
+    from outlast.store import held
+
+    row: dict[str, Any] = {
+        "name": found.name.format(),
+        "step": found.name.step,
+        "attempt": found.name.attempt,
+        "counts": found.counts,
+        "bytes": None,
+        "own_bytes": None,
+        "created": "",
+        "done": False,
+        "metrics": {},
+    }
+    if not found.committed:
+        return row | {"state": "unfinished"}
+    try:
+        manifest = store.manifest(found.name)
+    except (DamageError, StorageError) as e:
+        return row | {"state": "damaged", "problem": str(e)}
+    state = "done" if manifest.done else "committed" if found.counts else "fenced: does not count"
+    return row | {
+        "bytes": sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files),
+        "own_bytes": held(manifest).own_bytes,
+        "created": manifest.created,
+        "done": manifest.done,
+        "metrics": manifest.metrics,
+        "state": state,
+    }
+
+
+def _size(size_bytes: int | None) -> str:
+    from outlast.units import format_size
+
+    return "" if size_bytes is None else format_size(size_bytes)

@@ -1,0 +1,85 @@
+"""`outlast prune`: apply a retention to a run that is not live."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from outlast.cli import arguments, output
+
+
+def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
+    parser = arguments.verb(
+        verbs,
+        "prune",
+        "remove checkpoints that a retention does not keep",
+        epilog="Never removes the newest. Removes nothing while any manifest is unreadable (status 3),\n"
+        "nor while the run is live (status 5).",
+    )
+    arguments.add_store(parser)
+    parser.add_argument("--keep", type=int, default=3, metavar="N", help="keep the newest N (default 3)")
+    parser.add_argument("--every", type=int, metavar="K", help="also keep those of every K-th step")
+    best = "also keep the best by a metric: the highest, or with --best=-METRIC the lowest"
+    parser.add_argument("--best", metavar="METRIC", help=best)
+    parser.add_argument("--bytes", metavar="SIZE", help="keep no more bytes than this (e.g. 50GiB)")
+    parser.add_argument("--files", type=int, metavar="N", help="keep no more files than this")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go, and why")
+
+
+def main(args: argparse.Namespace) -> int:
+    from outlast.policy import retention
+    from outlast.store import Pruner
+    from outlast.units import format_size, parse_size
+
+    keep = retention.Keep(
+        newest=args.keep,
+        every=args.every,
+        best=args.best,
+        bytes=parse_size(args.bytes) if args.bytes else None,
+        files=args.files,
+    )
+    store = arguments.open_store(args)
+    if args.dry_run:
+        decision, held = _decide(keep, [_held(store, name) for name in store.checkpoints()])
+    else:
+        lease = store.claim(role="prune")
+        outcome = "failed"
+        try:
+            pruner = Pruner(lease, store=store.id)
+            counted, _ = pruner.look()
+            decision, held = _decide(keep, counted)
+            pruner.remove([one.name for one in counted if one.name.format() in decision.remove])
+            outcome = "pruned"
+        finally:
+            lease.end(outcome)
+    rows = [
+        {
+            "checkpoint": one.name.format(),
+            "bytes": one.own_bytes,
+            "removed": one.name.format() in decision.remove,
+            "reason": decision.reasons.get(one.name.format(), ""),
+        }
+        for one in held
+    ]
+    if args.json:
+        output.as_json({"store": store.path, "dry_run": args.dry_run, "checkpoints": rows})
+        return 0
+    gone = "would go" if args.dry_run else "removed"
+    output.table(
+        [[r["checkpoint"], format_size(r["bytes"]), gone if r["removed"] else "kept", r["reason"]] for r in rows],
+        ["checkpoint", "on disk", "", "reason"],
+    )
+    return 0
+
+
+def _held(store: Any, name: Any) -> Any:
+    from outlast.store import held
+
+    return held(store.manifest(name))
+
+
+def _decide(keep: Any, counted: Any) -> tuple[Any, Any]:
+    from outlast.policy import retention
+    from outlast.run.saver import as_held
+
+    return retention.decide(keep, [as_held(one, None) for one in counted]), counted

@@ -1,0 +1,75 @@
+"""`outlast verify`: read everything back and check it. Changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from outlast.cli import arguments, output
+
+
+def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
+    parser = arguments.verb(
+        verbs,
+        "verify",
+        "read all checkpoints back and check every byte",
+        epilog="exit status: 0 all is as it was saved, 3 damage found, 4 there is no checkpoint.\nChanges nothing.",
+    )
+    arguments.add_store(parser)
+    parser.add_argument("--checkpoint", "-c", metavar="NAME", help="only this checkpoint or step")
+
+
+def main(args: argparse.Namespace) -> int:
+    from outlast.errors import DAMAGE, NothingError
+
+    store = arguments.open_store(args)
+    wanted = store.find(args.checkpoint) if args.checkpoint else None
+    found = [f for f in store.scan() if f.committed and (wanted is None or f.name == wanted)]
+    problems = [] if wanted else _problems_of_store(store)
+    if not found and not problems:
+        raise NothingError(f"there is no checkpoint in {store.path}")
+    results = [_verify(store, one.name) for one in found]
+    damaged = bool(problems) or any(result["damage"] for result in results)
+    if args.json:
+        output.as_json({"store": store.path, "good": not damaged, "checkpoints": results, "problems": problems})
+        return DAMAGE if damaged else 0
+    for result in results:
+        print(f"{result['checkpoint']}  {'DAMAGED' if result['damage'] else 'good'}")
+        for damage in result["damage"]:
+            print(f"    {damage['what']}")
+    for problem in problems:
+        print(f"{problem['path']}  DAMAGED\n    {problem['what']}")
+    return DAMAGE if damaged else 0
+
+
+def _verify(store: Any, name: Any) -> dict[str, Any]:
+    from outlast.errors import DamageError, StorageError
+
+    try:
+        manifest = store.manifest(name)
+    except (DamageError, StorageError) as e:
+        return {"checkpoint": name.format(), "damage": [{"path": getattr(e, "path", ""), "leaf": "", "what": str(e)}]}
+    total = sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files)
+    with store.source(manifest) as source, output.progress(total, name.format()) as told:
+        damage = [{"path": d.path, "leaf": d.leaf, "what": d.what} for d in source.damages(told)]
+    return {"checkpoint": name.format(), "damage": damage}
+
+
+def _problems_of_store(store: Any) -> list[dict[str, str]]:
+    """Return damage outside of checkpoints: in outlast.json and in the journals."""
+    from outlast.errors import DamageError
+    from outlast.store import catalog
+    from outlast.store.layout import STORE, journal_path
+
+    problems = []
+    try:
+        catalog.read_store(store.backend)
+    except FileNotFoundError:
+        problems.append({"path": STORE, "what": f"{STORE} is gone"})
+    except DamageError as e:
+        problems.append({"path": STORE, "what": str(e)})
+    for log in store.attempts(metrics=True):
+        if log.damaged:
+            what = f"{log.damaged} lines are not what was written; checkpoints do not depend on them"
+            problems.append({"path": journal_path(log.attempt), "what": what})
+    return problems

@@ -1,0 +1,154 @@
+"""The random generators that an order is drawn from: their states taken, packed and put back.
+
+Generators are known by a label that is the same in every attempt: "torch", "random" and "numpy" for the global
+ones, the way to it for one that a loader or sampler owns. Libraries that the program has not imported are left
+alone.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from outlast.format.model import Node
+from outlast.run.packing import pack, unpack
+
+_DEEPEST = 5
+_WIDEST = 64
+_MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A generator: the object, and how to read its state, set it, and seed it."""
+
+    held: Any
+    get: Callable[[], Any]
+    set: Callable[[Any], object]
+    seed: Callable[[int], object]
+
+
+Sources = Mapping[str, Source]
+States = dict[str, Any]
+
+
+def take(sources: Sources) -> States:
+    """Return the states of generators now."""
+    return {label: source.get() for label, source in sources.items()}
+
+
+def put_back(sources: Sources, states: States) -> None:
+    """Set generators to states taken before; a label that is not among `sources` any more is passed over."""
+    for label, state in states.items():
+        if label in sources:
+            sources[label].set(state)
+
+
+def packed(states: States) -> dict[str, Node]:
+    """Return states as JSON data."""
+    return {label: pack(state, label) for label, state in states.items()}
+
+
+def unpacked(node: Mapping[str, Node]) -> States:
+    """Return states as `packed` was given them. Raises MismatchError."""
+    return {label: unpack(state) for label, state in node.items()}
+
+
+def shared(*labels: str) -> dict[str, Source]:
+    """Return the global generators, or those of them that are named."""
+    found = {"random": _python(random)}
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        found["numpy"] = _legacy(numpy.random)
+    if torch is not None:
+        found["torch"] = _torch(torch.default_generator)
+    return {label: source for label, source in found.items() if not labels or label in labels}
+
+
+def move_on() -> None:
+    """Draw a number from each global generator, so that what is drawn from there on is not drawn again."""
+    random.random()  # noqa: S311  (nothing secret)
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        numpy.random.random_sample()
+    if torch is not None:
+        torch.rand(())
+
+
+def owned(root: Any, label: str, *, but: object = None) -> dict[str, Source]:
+    """Return the generators that an object holds, in its attributes and in those of what it holds, but for `but`."""
+    return dict(_walk(root, label, {id(but)}, 0))
+
+
+def _walk(value: Any, label: str, seen: set[int], depth: int) -> Iterator[tuple[str, Source]]:
+    if id(value) in seen or depth > _DEEPEST or len(seen) > _MOST:
+        return
+    seen.add(id(value))
+    source = _source(value)
+    if source is not None:
+        yield label, source
+        return
+    for name, inner in _children(value):
+        yield from _walk(inner, f"{label}.{name}", seen, depth + 1)
+
+
+def _children(value: Any) -> list[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return list(value.items()) if len(value) <= _WIDEST else []
+    if isinstance(value, (list, tuple)):
+        return list(enumerate(value)) if len(value) <= _WIDEST else []
+    if isinstance(value, (type, ModuleType)):
+        return []
+    return list(getattr(value, "__dict__", {}).items())
+
+
+def _source(value: Any) -> Source | None:
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+        return _python(value)
+    if torch is not None and isinstance(value, torch.Generator):
+        return _torch(value)
+    if numpy is not None and isinstance(value, numpy.random.RandomState):
+        return _legacy(value)
+    if numpy is not None and isinstance(value, numpy.random.Generator):
+        return _numpy(value)
+    return None
+
+
+def _python(generator: Any) -> Source:
+    def get() -> tuple[int, bytes, float | None]:
+        version, words, gauss = generator.getstate()
+        return version, array("I", words).tobytes(), gauss
+
+    def put(state: tuple[int, bytes, float | None]) -> None:
+        version, words, gauss = state
+        generator.setstate((version, tuple(array("I", words)), gauss))
+
+    return Source(generator, get, put, generator.seed)
+
+
+def _legacy(generator: Any) -> Source:
+    return Source(
+        generator,
+        lambda: generator.get_state(legacy=False),
+        generator.set_state,
+        lambda seed: generator.seed([seed & 0xFFFFFFFF, seed >> 32]),
+    )
+
+
+def _numpy(generator: Any) -> Source:
+    bits = generator.bit_generator
+
+    def put(state: Any) -> None:
+        bits.state = state
+
+    return Source(generator, lambda: bits.state, put, lambda seed: put(type(bits)(seed).state))
+
+
+def _torch(generator: Any) -> Source:
+    return Source(generator, generator.get_state, generator.set_state, generator.manual_seed)

@@ -1,0 +1,218 @@
+"""Entering an iterable where a loop was: by arithmetic, by the object's own state, or by reading what was seen.
+
+`resume` is the one door. What it needs to come back it keeps with the loop's position: `extra["kind"]` says by
+which way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from outlast.errors import MismatchError, UsageError
+from outlast.format.model import Node
+from outlast.run import draws, loader
+from outlast.run.packing import pack, unpack
+from outlast.run.position import Loop
+from outlast.run.shield import shielded
+
+
+def resume(
+    source: Iterable[Any], loop: Loop, *, notice_pending: Callable[[], bool], warn: Callable[[str], object]
+) -> Iterator[Any]:
+    """Iterate over `source` from the item after the loop's completed passes.
+
+    If the save was inside of a pass (a loop within this one was under way), that pass's item comes first, again.
+
+    Args:
+        source: a sequence, a PyTorch DataLoader, an object with `state_dict` and `load_state_dict`, or any
+            other iterable, which is read from its beginning up to where the loop was, with a warning.
+        loop: as `Positions.enter` made it.
+        notice_pending: says whether this attempt is about to leave.
+        warn: told of what may take long.
+
+    Raises:
+        UsageError: `source` has no order (a set).
+        MismatchError: it is not what it was at the save: another kind, too short, in another order.
+        WorkersGone: the loader's workers were ended by a notice's signal.
+    """
+    if loop.is_over:
+        return iter(())
+    if isinstance(source, AbstractSet):
+        raise UsageError(
+            f"loop {loop.path}: a {type(source).__name__} has another order in each process",
+            hint="iterate over sorted(...) of it",
+        )
+    kind = _kind(source)
+    _check_kind(loop, kind)
+    items = _ways(kind)(source, loop, notice_pending, warn)
+    loop.on_close(items.close)  # type: ignore[attr-defined]
+    return items
+
+
+def _kind(source: Any) -> str:
+    if _is_stateful(source) or _stateful_stream(source) is not None:
+        return "stateful"
+    if loader.is_loader(source):
+        return "loader"
+    return "sequence" if _is_sequence(source) else "iterable"
+
+
+def _check_kind(loop: Loop, kind: str) -> None:
+    if loop.was_restored and loop.extra.get("kind") != kind:
+        raise MismatchError(
+            f"loop {loop.path} was over {loop.extra.get('kind', 'a range')!r} data at the save, "
+            f"it is over {kind!r} data now",
+            hint="start the program that wrote the checkpoint, or name a new store",
+        )
+    loop.extra["kind"] = kind
+
+
+def _ways(kind: str) -> Callable[..., Iterator[Any]]:
+    return {"sequence": _sequence, "stateful": _stateful, "loader": _loader, "iterable": _iterable}[kind]
+
+
+# -- sequences: arithmetic -------------------------------------------------------------------------------
+
+
+def _is_sequence(source: Any) -> bool:
+    """Whether the items are source[0], source[1] ...: not so for dicts and data frames."""
+    if isinstance(source, Sequence):
+        return True
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None and isinstance(source, numpy.ndarray):
+        return True
+    if torch is not None and isinstance(source, torch.Tensor):
+        return True
+    return not hasattr(type(source), "__iter__") and hasattr(type(source), "__getitem__")
+
+
+def _sequence(
+    source: Any, loop: Loop, _notice_pending: Callable[[], bool], _warn: Callable[[str], object]
+) -> Iterator[Any]:
+    if hasattr(source, "__len__") and len(source) < loop.start:
+        raise _too_short(loop, len(source))
+    for index in itertools.count(loop.start):
+        if hasattr(source, "__len__") and index >= len(source):
+            return
+        try:
+            item = source[index]
+        except IndexError:
+            return
+        yield item
+
+
+# -- objects that know where they are --------------------------------------------------------------------
+
+
+def _is_stateful(source: Any) -> bool:
+    return callable(getattr(source, "state_dict", None)) and callable(getattr(source, "load_state_dict", None))
+
+
+def _stateful_stream(source: Any) -> Any:
+    """Return the dataset that a loader without workers streams from, if it knows where it is."""
+    if not loader.is_loader(source) or source.num_workers or not loader.is_stream(source):
+        return None
+    return source.dataset if _is_stateful(source.dataset) else None
+
+
+def _stateful(
+    source: Any, loop: Loop, notice_pending: Callable[[], bool], _warn: Callable[[str], object]
+) -> Iterator[Any]:
+    """Let the object say where it is at each save, and tell it before it is iterated.
+
+    Also between two passes over it, when no loop over it is open: it may keep an epoch, or a generator.
+    """
+    told = source if _is_stateful(source) else _stateful_stream(source)
+    delivered, is_open = loop.done, True
+    iterator: Iterator[Any] = iter(())
+
+    def tell() -> Node:
+        if is_open and delivered > loop.done:
+            raise UsageError(
+                f"loop {loop.path}: a save inside of its pass needs the item again, and a "
+                f"{type(told).__name__} cannot go back by one",
+                hint="do not put a loop of the run inside this one",
+            )
+        state = pack(told.state_dict(), f"{loop.path}: state_dict()")
+        return {"state": state, "ended": _has_ended(iterator)}
+
+    saved = loop.remembered
+    loop.remember(tell)
+    try:
+        if saved and (loop.is_new(told) or loop.was_restored):
+            told.load_state_dict(unpack(saved["state"]))
+            if loop.was_restored and saved["ended"]:
+                loop.remember(lambda: saved)
+                return
+        if not loop.was_restored:
+            draws.move_on()
+        present = draws.take(draws.shared())
+        with shielded(loader.start_method(source)):
+            iterator = iter(source)
+        draws.put_back(draws.shared(), present)  # after load_state_dict, setting up may draw more, or less
+        for item in loader.deliver(iterator, notice_pending):
+            delivered += 1
+            yield item
+    finally:
+        is_open = False
+
+
+def _has_ended(iterator: Any) -> bool:
+    """Whether a loader has come to its stream's end with its last batch, and the stream may have begun anew."""
+    return bool(getattr(getattr(iterator, "_dataset_fetcher", None), "ended", False))
+
+
+# -- loaders, and all else -------------------------------------------------------------------------------
+
+
+def _loader(
+    source: Any, loop: Loop, notice_pending: Callable[[], bool], warn: Callable[[str], object]
+) -> Iterator[Any]:
+    return loader.enter(source, loop, notice_pending=notice_pending, warn=warn)
+
+
+def _iterable(
+    source: Any, loop: Loop, notice_pending: Callable[[], bool], warn: Callable[[str], object]
+) -> Iterator[Any]:
+    """Read from the beginning, with the generators as they were then."""
+    delivered = loop.done
+    loop.at_dump = lambda: {"under_way": delivered > loop.done}
+    sources = draws.shared()
+    present = draws.take(sources)
+    under_way: list[Any] = []
+    if not loop.was_restored:
+        loop.extra["rng"] = draws.packed(present)
+        iterator = iter(source)
+    else:
+        warn(_slow(source, loop))
+        draws.put_back(sources, draws.unpacked(loop.extra["rng"]))
+        iterator = iter(source)
+        wanted = loop.done + bool(loop.extra.pop("under_way"))
+        skipped = sum(1 for _ in itertools.islice(iterator, loop.done))
+        under_way = list(itertools.islice(iterator, wanted - skipped))
+        draws.put_back(sources, present)
+        if skipped + len(under_way) < wanted:
+            raise _too_short(loop, skipped)
+    for item in itertools.chain(under_way, loader.deliver(iterator, notice_pending)):
+        delivered += 1
+        yield item
+
+
+def _slow(source: Any, loop: Loop) -> str:
+    wrapped = getattr(source, "iterable", None)  # tqdm and its like
+    hint = "; put the wrapper around run.iterate(...), not inside" if wrapped is not None else ""
+    return (
+        f"loop {loop.path}: a {type(source).__name__} can be entered in its midst only by reading: "
+        f"reading {loop.done} items again{hint}"
+    )
+
+
+def _too_short(loop: Loop, length: int) -> MismatchError:
+    return MismatchError(
+        f"loop {loop.path} had {loop.done} items behind it at the save, there are {length} now",
+        hint="the data must be what it was, or name a new store",
+    )

@@ -1,0 +1,101 @@
+"""When the next save is due, asked at every boundary: a comparison or two, the thinking is done once a save."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+from outlast.clock import Clock
+from outlast.errors import UsageError
+from outlast.policy import deadline as deadlines
+from outlast.policy.interval import Costs, Plan, learned_rate, parse_every, plan
+from outlast.run.saver import Saver, median
+from outlast.store import AttemptLog
+
+_QUANTILE = 0.95
+_LOST = ("killed", "failed")
+
+
+class Schedule:
+    """Compares the loop's progress with the plan.
+
+    Args:
+        every: as the user gave it.
+        deadline: seconds since the epoch, or None for OUTLAST_DEADLINE.
+        clock: time.
+
+    Attributes:
+        size_bytes: the state's size, for a guess before the first save.
+        plan: what is followed at present, with its reason.
+    """
+
+    def __init__(self, every: str | float, *, deadline: float | None, clock: Clock) -> None:
+        self.size_bytes = 0
+        self._every, self._clock = parse_every(every), clock
+        self._deadline_s = self._to_monotonic(deadline if deadline is not None else _deadline_from_environment())
+        self._rate = learned_rate(0, 0.0)
+        self._costs = Costs()
+        self._save_s: float | None = None
+        self._last_step = 0
+        self._last_s = self._boundary_s = clock.monotonic()
+        self._longest_s = 0.0
+        self.plan: Plan = plan(self._every, self._costs, self._rate)
+
+    def learn(self, logs: tuple[AttemptLog, ...]) -> None:
+        """Take the run's past into account: how often it was interrupted without notice."""
+        past = [log for log in logs[:-1] if (log.first("claim") or {}).get("role", "run") == "run"]
+        exposure_s = sum(map(_duration_s, past))
+        events = sum(1 for log in past if (log.last("ended") or {"outcome": "killed"})["outcome"] in _LOST)
+        self._rate = learned_rate(events, exposure_s)
+        self.plan = plan(self._every, self._costs, self._rate)
+
+    def is_due(self, step: int, saver: Saver) -> bool:
+        """Say whether a save is due at this boundary. Never while one is under way, unless steps were asked for."""
+        steps = self.plan.steps
+        if steps is not None:
+            return step - self._last_step >= steps
+        limit_s = self.plan.seconds_s
+        return limit_s is not None and self._clock.monotonic() - self._last_s >= limit_s and not saver.busy
+
+    def last_call(self) -> str | None:
+        """Return why this is the last boundary at which a save fits before the deadline; None if it is not."""
+        if self._deadline_s is None:
+            return None
+        now_s = self._clock.monotonic()
+        self._longest_s = max(self._longest_s, now_s - self._boundary_s)
+        self._boundary_s = now_s
+        save_s = self._save_s if self._save_s is not None else deadlines.assumed_save_s(self.size_bytes)
+        call = deadlines.last_call(self._deadline_s - now_s, save_s=save_s, step_s=self._longest_s)
+        return call.reason if call.due else None
+
+    def saved(self, step: int, saver: Saver) -> None:
+        """Note that a save has begun, and plan the next."""
+        self._last_step = step
+        self._last_s = self._boundary_s = self._clock.monotonic()
+        self._costs = Costs(blocked_s=median(saver.blocked_s), latency_s=median(saver.latency_s))
+        if saver.latency_s:
+            ranked = sorted(saver.latency_s)
+            self._save_s = ranked[min(len(ranked) - 1, int(_QUANTILE * len(ranked)))]
+        self.plan = plan(self._every, self._costs, self._rate)
+
+    def _to_monotonic(self, wall_s: float | None) -> float | None:
+        return None if wall_s is None else self._clock.monotonic() + wall_s - self._clock.wall()
+
+
+def _deadline_from_environment() -> float | None:
+    text = os.environ.get("OUTLAST_DEADLINE", "")
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"OUTLAST_DEADLINE={text!r}: expected seconds since the epoch") from None
+
+
+def _duration_s(log: AttemptLog) -> float:
+    """Return how long an attempt is known to have run."""
+    try:
+        times = [datetime.fromisoformat(str(event["at"])) for event in (log.events[0], log.events[-1])]
+    except (IndexError, KeyError, ValueError):
+        return 0.0
+    return max(0.0, (times[1] - times[0]).total_seconds())

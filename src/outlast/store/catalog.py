@@ -1,0 +1,122 @@
+"""What is in a store and what of it counts: the reader's judgement, without any lock.
+
+A checkpoint counts if its manifest is visible and the newest attempt that took stock either wrote it, came
+before it, or named it in its adopt line. What a fenced attempt published after it was taken over does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from outlast.backends import Posix
+from outlast.errors import DamageError, StorageError, VersionError
+from outlast.format import manifest as manifests
+from outlast.format.envelope import unseal
+from outlast.format.model import Manifest
+from outlast.format.names import CheckpointName
+from outlast.store import journal as journals
+from outlast.store.layout import MANIFEST, STORE, read_whole
+
+ADOPT = "adopt"
+_DIGEST_CHARS = 32
+_TAIL_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A checkpoint directory. `committed`: it has a manifest. `counts`: readers go by it."""
+
+    name: CheckpointName
+    committed: bool
+    counts: bool
+    adopted_digest: str = ""
+
+
+def read_store(backend: Posix) -> dict[str, Any]:
+    """Read outlast.json. Raises FileNotFoundError, DamageError, VersionError."""
+    found = unseal(bytes(read_whole(backend, STORE)), path=STORE)
+    if found.get("format") != "outlast-store" or not isinstance(found.get("version"), int):
+        raise DamageError(f"{STORE} does not describe an outlast store", path=STORE)
+    if found["version"] > 1:
+        raise VersionError(
+            f"{backend.root} has store format {found['version']}, this outlast knows 1",
+            hint="upgrade outlast; nothing was touched",
+        )
+    if not isinstance(found.get("store"), str):
+        raise DamageError(f"{STORE} has no store id", path=STORE)
+    return found
+
+
+def scan(backend: Posix) -> tuple[Found, ...]:
+    """List all checkpoint directories, newest first, and judge each."""
+    adopter, adopted = _adoption(backend)
+    found = []
+    for entry in backend.list(""):
+        name = CheckpointName.parse(entry.name)
+        if name is None or entry.kind != "dir":
+            continue
+        committed = any(inner.name == MANIFEST for inner in backend.list(entry.name))
+        counts = committed and (name.attempt >= adopter or entry.name in adopted)
+        digest = adopted.get(entry.name, "") if name.attempt < adopter else ""
+        found.append(Found(name=name, committed=committed, counts=counts, adopted_digest=digest))
+    return tuple(sorted(found, key=lambda f: f.name, reverse=True))
+
+
+def read_manifest(backend: Posix, found: Found, store: str) -> Manifest:
+    """Read and check a checkpoint's manifest.
+
+    Raises:
+        DamageError: it is not what was written, or belongs elsewhere.
+        StorageError: the storage could not read it.
+    """
+    path = f"{found.name.format()}/{MANIFEST}"
+    try:
+        data = bytes(read_whole(backend, path))
+    except FileNotFoundError:
+        raise DamageError(f"{path} is gone", path=path) from None
+    read = manifests.decode(data, path)
+    named = CheckpointName(step=read.step, attempt=read.attempt, revision=read.revision)
+    if named != found.name:
+        raise DamageError(f"{path} says that it is {named.format()}: a misplaced file", path=path)
+    if read.store != store:
+        raise DamageError(f"{path} belongs to store {read.store}, this one is {store}", path=path)
+    if found.adopted_digest and digest_of(data) != found.adopted_digest:
+        raise DamageError(f"{path} is not the manifest that a later attempt adopted", path=path)
+    return read
+
+
+def digest_of(manifest: bytes) -> str:
+    """Return the digest that a sealed manifest ends in."""
+    return manifest[-_TAIL_BYTES:].rpartition(b'"}')[0][-_DIGEST_CHARS:].decode("ascii", "replace")
+
+
+def adoption(backend: Posix, found: tuple[Found, ...], attempt: int) -> dict[str, str]:
+    """Return what a new attempt accepts from older ones: name -> manifest digest ('' if unreadable)."""
+    accepted = {}
+    for one in found:
+        if one.counts and one.name.attempt < attempt:
+            accepted[one.name.format()] = _digest_at(backend, f"{one.name.format()}/{MANIFEST}")
+    return accepted
+
+
+def _digest_at(backend: Posix, path: str) -> str:
+    try:
+        with backend.open(path) as file:
+            tail = bytearray(min(_TAIL_BYTES, file.size_bytes))
+            file.read_into(memoryview(tail), file.size_bytes - len(tail))
+    except (DamageError, StorageError, FileNotFoundError):
+        return ""  # accepted by name; reading it will say what is wrong
+    return digest_of(bytes(tail))
+
+
+def _adoption(backend: Posix) -> tuple[int, dict[str, str]]:
+    """Return the newest attempt whose adopt line can be read, and the line's table."""
+    for attempt in reversed(journals.attempts(backend)):
+        try:
+            line = journals.read_head(backend, attempt).first(ADOPT)
+        except (DamageError, FileNotFoundError):
+            continue
+        if line and isinstance(line.get("checkpoints"), dict):
+            return attempt, line["checkpoints"]
+    return 0, {}

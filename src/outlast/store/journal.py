@@ -1,0 +1,125 @@
+"""The append-only record of an attempt: one JSON line an event, each with its own digest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from outlast.backends import Appender, Backend
+from outlast.clock import Clock, iso
+from outlast.errors import DamageError, VersionError
+from outlast.format.envelope import seal, unseal
+from outlast.store.layout import JOURNAL, MAX_JOURNAL_BYTES, attempt_of, journal_path, read_whole
+
+METRICS = "metrics"
+_METRICS_MARK = b'"event":"metrics"'
+_MARK_WITHIN = 120
+_HEAD_BYTES = 4 << 20
+
+
+def line(seq: int, clock: Clock, event: str, fields: dict[str, Any]) -> bytes:
+    """Return one sealed journal line."""
+    return seal({"seq": seq, "at": iso(clock.wall()), "event": event, **fields})
+
+
+class Journal:
+    """The journal of the attempt that this process is. Safe between threads."""
+
+    def __init__(self, appender: Appender, clock: Clock, *, seq: int) -> None:
+        self._appender, self._clock, self._seq = appender, clock, seq
+        self._lock = threading.Lock()
+        self._torn = False
+
+    def record(self, event: str, *, sync: bool = True, **fields: Any) -> None:
+        """Append one event.
+
+        Raises:
+            StorageError: the line may or may not be there; the next one starts on a line of its own.
+        """
+        with self._lock:
+            data = line(self._seq, self._clock, event, fields)
+            self._seq += 1
+            if self._torn:
+                data = b"\n" + data
+            self._torn = True
+            self._appender.append(data, sync=sync)
+            self._torn = False
+
+    def touch(self) -> None:
+        """Refresh the heartbeat."""
+        with self._lock:
+            self._appender.touch()
+
+    def close(self) -> None:
+        with self._lock:
+            self._appender.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLog:
+    """What a journal says. `damaged` counts lines that are not what was written (a torn last one excepted)."""
+
+    attempt: int
+    events: tuple[dict[str, Any], ...]
+    damaged: int
+
+    def first(self, event: str) -> dict[str, Any] | None:
+        """Return the first event of a kind."""
+        return next((e for e in self.events if e["event"] == event), None)
+
+    def last(self, event: str) -> dict[str, Any] | None:
+        """Return the last event of a kind."""
+        return next((e for e in reversed(self.events) if e["event"] == event), None)
+
+
+def attempts(backend: Backend) -> tuple[int, ...]:
+    """List the attempts that have claimed this run, oldest first, from the storage itself."""
+    found = (attempt_of(entry.name) for entry in backend.list(JOURNAL))
+    return tuple(sorted(n for n in found if n is not None))
+
+
+def read_head(backend: Backend, attempt: int) -> AttemptLog:
+    """Read the beginning of an attempt's journal: its claim and what it adopted."""
+    path = journal_path(attempt)
+    with backend.open(path) as file:
+        data = bytearray(min(file.size_bytes, _HEAD_BYTES))
+        file.read_into(memoryview(data), 0)
+    return _parse(attempt, data, metrics=False)
+
+
+def read(backend: Backend, attempt: int, *, metrics: bool = False) -> AttemptLog:
+    """Read an attempt's journal. Damaged lines are counted and left out; metrics only if asked for."""
+    return _parse(attempt, read_whole(backend, journal_path(attempt), MAX_JOURNAL_BYTES), metrics=metrics)
+
+
+def _parse(attempt: int, data: bytearray, *, metrics: bool) -> AttemptLog:
+    path = journal_path(attempt)
+    events: list[dict[str, Any]] = []
+    damaged = 0
+    for text, is_torn in _lines(data):
+        if not metrics and _METRICS_MARK in text[:_MARK_WITHIN]:
+            continue
+        try:
+            events.append(_event(text, path))
+        except (DamageError, VersionError):
+            damaged += not is_torn
+    return AttemptLog(attempt=attempt, events=tuple(events), damaged=damaged)
+
+
+def _event(text: bytes, path: str) -> dict[str, Any]:
+    event = unseal(text + b"\n", path=path)
+    if not isinstance(event.get("event"), str):
+        raise DamageError(f"{path}: a line without an event", path=path)
+    return event
+
+
+def _lines(data: bytearray) -> Iterator[tuple[bytes, bool]]:
+    """Yield each line, and whether it is the last and has no end: cut by a crash."""
+    pieces = bytes(data).split(b"\n")
+    for piece in pieces[:-1]:
+        if piece:
+            yield piece, False
+    if pieces[-1]:
+        yield pieces[-1], True

@@ -1,0 +1,129 @@
+"""One writer a run: claiming the next attempt, and noticing that a newer one has claimed.
+
+Correctness rests on numbers claimed exclusively and judged by readers (`catalog`), never on clocks or locks.
+Looking whether the last attempt still lives (process table, heartbeat) only decides between waiting, a clear
+refusal and going on; if it errs, the older attempt is fenced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outlast.backends import Posix, host
+from outlast.clock import Clock
+from outlast.errors import BusyError, FencedError, StorageError
+from outlast.format.names import CheckpointName
+from outlast.store import journal as journals
+from outlast.store.journal import AttemptLog, Journal
+from outlast.store.layout import JOURNAL, journal_path
+
+HEARTBEAT_S = 10.0
+SILENT_S = 60.0  # six heartbeats; also as long as NFS may show an old time stamp
+_POLL_S = 2.0
+_TRIES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write as attempt `attempt`, until a newer attempt claims."""
+
+    attempt: int
+    journal: Journal
+    backend: Posix
+
+    def check(self) -> None:
+        """Raise FencedError if a newer attempt has claimed this run: from a fresh listing, never from memory."""
+        newest = max(journals.attempts(self.backend), default=0)
+        if newest > self.attempt:
+            message = f"attempt {newest} has taken over this run; attempt {self.attempt} must not write any more"
+            raise FencedError(message, hint="nothing to do: the newer attempt goes on")
+
+    def beat(self) -> None:
+        """Show that this attempt lives; call it every HEARTBEAT_S."""
+        self.journal.touch()
+
+    def end(self, outcome: str, **fields: str | int) -> None:
+        """Record how this attempt ended, and let the next one claim at once."""
+        try:
+            self.journal.record("ended", sync=True, outcome=outcome, **fields)
+        finally:
+            self.journal.close()
+
+
+def claim(
+    backend: Posix,
+    clock: Clock,
+    identity: host.Identity,
+    *,
+    store: str,
+    role: str = "run",
+    takeover: bool = False,
+) -> Lease:
+    """Claim the next attempt of a run.
+
+    Args:
+        backend: the store's storage.
+        clock: for the time stamp and for waiting.
+        identity: this process.
+        store: the store's id, repeated in the claim.
+        role: what the attempt is for: `run`, or a verb of the command line.
+        takeover: do not ask whether the last attempt lives; it is fenced from now on.
+
+    Raises:
+        BusyError: the last attempt still lives, or another one was quicker.
+    """
+    for _ in range(_TRIES):
+        newest = max(journals.attempts(backend), default=0)
+        if newest and not takeover:
+            _await_end(backend, clock, identity, journals.read(backend, newest))
+        number = 1 + max(newest, _newest_directory(backend))
+        path = journal_path(number)
+        fields = {"store": store, "attempt": number, "role": role, **identity.record()}
+        try:
+            backend.create(path, [journals.line(0, clock, "claim", fields)])
+        except FileExistsError:
+            continue  # somebody else was quicker: judge again, by them
+        backend.sync(JOURNAL)
+        return Lease(attempt=number, journal=Journal(backend.appender(path), clock, seq=1), backend=backend)
+    raise StorageError(f"{backend.root}: no attempt could be claimed in {_TRIES} tries")
+
+
+def _newest_directory(backend: Posix) -> int:
+    names = (CheckpointName.parse(entry.name) for entry in backend.list(""))
+    return max((name.attempt for name in names if name), default=0)
+
+
+def _await_end(backend: Posix, clock: Clock, mine: host.Identity, log: AttemptLog) -> None:
+    """Return when the attempt of `log` is over; raise BusyError if it lives."""
+    if log.last("ended"):
+        return
+    claim_line = log.first("claim")
+    owner = host.from_record(claim_line) if claim_line else None
+    if owner and _is_requeued(owner, mine):
+        return
+    alive = host.is_alive(owner, mine) if owner else None
+    if alive is None:
+        alive = _is_heard(backend, clock, journal_path(log.attempt))
+    if alive:
+        who = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
+        message = f"attempt {log.attempt} of this run still lives: {who} writes to {backend.root}"
+        hint = "wait for it, or end it: outlast stop STORE (it saves first), or kill that process"
+        raise BusyError(message, hint=hint)
+
+
+def _is_requeued(owner: host.Identity, mine: host.Identity) -> bool:
+    """The scheduler itself started us in its place: no need to wait for the silence of the old one."""
+    return bool(mine.job) and owner.job == mine.job and mine.restart > owner.restart
+
+
+def _is_heard(backend: Posix, clock: Clock, path: str) -> bool:
+    """Watch a heartbeat until it moves (True) or has been silent for SILENT_S (False)."""
+    first, now = backend.heartbeat(path)
+    waited = 0.0
+    while waited < SILENT_S and now - first < SILENT_S:
+        clock.sleep(_POLL_S)
+        waited += _POLL_S
+        last, now = backend.heartbeat(path)
+        if last != first:
+            return True
+    return False

@@ -1,0 +1,221 @@
+"""Removing, in the order that no crash can turn into a loss: manifest, sync, then what no manifest names.
+
+Retention (which to remove) is decided elsewhere. Here nothing goes while any manifest is unreadable, since
+an unreadable manifest may name any part; and nothing goes once a newer attempt has claimed the run.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+from outlast.backends.posix import TEMPORARY
+from outlast.errors import DamageError, OutlastError, StorageError
+from outlast.format.model import Manifest
+from outlast.format.names import CheckpointName
+from outlast.store.catalog import Found, read_manifest, scan
+from outlast.store.layout import JOURNAL, MANIFEST, QUARANTINE, TRASH
+from outlast.store.lease import Lease
+
+_STALE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a checkpoint holds on to: enough to decide on it and to keep its parts.
+
+    Args:
+        own_bytes: bytes in its own directory's parts and manifestless files.
+        parts: every part and file it names, relative to the store.
+    """
+
+    name: CheckpointName
+    own_bytes: int
+    parts: frozenset[str]
+    metrics: dict[str, float]
+    done: bool
+
+
+def held(manifest: Manifest) -> Held:
+    """Summarise a manifest."""
+    name = CheckpointName(step=manifest.step, attempt=manifest.attempt, revision=manifest.revision)
+    own = f"{name.format()}/"
+    return Held(
+        name=name,
+        own_bytes=sum(p.size_bytes for p in manifest.parts if p.path.startswith(own))
+        + sum(f.size_bytes for f in manifest.files if f.at.startswith(own)),
+        parts=frozenset(p.path for p in manifest.parts) | frozenset(f.at for f in manifest.files),
+        metrics=manifest.metrics,
+        done=manifest.done,
+    )
+
+
+class Pruner:
+    """Removes checkpoints for the attempt that holds the lease, and remembers what the others hold.
+
+    A manifest never changes, so one reading each is enough for as long as the process lives.
+    """
+
+    def __init__(self, lease: Lease, *, store: str) -> None:
+        self._lease, self._backend, self._store = lease, lease.backend, store
+        self._held: dict[CheckpointName, Held] = {}
+        self._is_tidy = False
+
+    def learn(self, manifest: Manifest) -> None:
+        """Take note of a manifest that this process wrote or has read."""
+        one = held(manifest)
+        self._held[one.name] = one
+
+    def look(self) -> tuple[tuple[Held, ...], tuple[Found, ...]]:
+        """Return what counts, newest first, and what is committed but does not count.
+
+        Raises:
+            DamageError, StorageError: a manifest cannot be read; then nothing may be removed.
+        """
+        counted, strays = [], []
+        for found in scan(self._backend):
+            if not found.committed:
+                continue
+            if found.name not in self._held:
+                self.learn(self._read(found))
+            if found.counts:
+                counted.append(self._held[found.name])
+            else:
+                strays.append(found)
+        return tuple(counted), tuple(strays)
+
+    def _read(self, found: Found) -> Manifest:
+        try:
+            return read_manifest(self._backend, found, self._store)
+        except DamageError:
+            self._lease.check()  # gone under our eyes: by a newer attempt?
+            raise
+
+    def remove(self, names: Collection[CheckpointName]) -> tuple[CheckpointName, ...]:
+        """Remove checkpoints, oldest first. The newest that counts stays whatever is asked.
+
+        Raises:
+            FencedError: a newer attempt has claimed the run; nothing (more) was removed.
+        """
+        counted, strays = self.look()  # the list first, the fence after it: see spec, "Prune"
+        self._lease.check()
+        spared = counted[0].name if counted else None
+        mine = [s.name for s in strays if s.name.attempt < self._lease.attempt]
+        gone = sorted((set(names) - {spared}) | set(mine))
+        removed = []
+        for name in gone:
+            if self._withdraw(name):
+                removed.append(name)
+            self._held.pop(name, None)
+        if removed:
+            self._lease.journal.record("pruned", sync=False, checkpoints=[n.format() for n in removed])
+        self.sweep(counted=counted, gone=set(gone))
+        return tuple(removed)
+
+    def _withdraw(self, name: CheckpointName) -> bool:
+        """Remove a manifest durably; False if somebody else was quicker, who can only be a newer attempt."""
+        try:
+            self._backend.remove(f"{name.format()}/{MANIFEST}")
+            self._backend.sync(name.format())
+        except FileNotFoundError:
+            self._lease.check()
+            return False
+        return True
+
+    def sweep(self, *, counted: Collection[Held], gone: Collection[CheckpointName]) -> None:
+        """Remove the directories without a manifest of this and of older attempts, but for named parts."""
+        named = {part for one in counted if one.name not in gone for part in one.parts}
+        for found in scan(self._backend):
+            if not found.committed and found.name.attempt <= self._lease.attempt:
+                self._clear(found.name, named)
+        for entry in self._backend.list(""):
+            if entry.name.startswith(TRASH) and entry.kind == "dir":
+                self._empty(entry.name)
+        if not self._is_tidy:
+            self._is_tidy = True
+            self._drop_temporaries()
+
+    def quarantine(self, name: CheckpointName, reason: str) -> None:
+        """Move a damaged checkpoint out of the way: its manifest, then the parts that no other one names.
+
+        Nothing is deleted. Where a manifest cannot be read all parts stay where they are.
+        """
+        self._lease.check()
+        path, to = name.format(), f"{QUARANTINE}/{name.format()}-{secrets.token_hex(3)}"
+        self._make_quarantine(to)
+        self._backend.move(f"{path}/{MANIFEST}", f"{to}/{MANIFEST}")
+        self._backend.sync(to)
+        self._backend.sync(path)
+        self._held.pop(name, None)
+        self._lease.journal.record("quarantined", checkpoint=path, reason=reason, to=to)
+        try:
+            counted, _ = self.look()
+        except OutlastError:
+            return  # another one is damaged too; its turn comes
+        named = {part for one in counted for part in one.parts}
+        for entry in self._backend.list(path):
+            if f"{path}/{entry.name}" not in named:
+                self._backend.move(f"{path}/{entry.name}", f"{to}/{entry.name}")
+        if not self._backend.list(path):
+            self._backend.remove(path)
+
+    def _drop_temporaries(self) -> None:
+        """Remove the temporary files that killed attempts left beside what they published."""
+        for found in scan(self._backend):
+            if found.name.attempt < self._lease.attempt:
+                self._drop_in(found.name.format(), 0.0)
+        for path in ("", JOURNAL):  # whose they are cannot be told: those of an hour ago are nobody's
+            self._drop_in(path, _STALE_S)
+
+    def _drop_in(self, path: str, older_s: float) -> None:
+        for entry in self._backend.list(path):
+            if not entry.name.startswith(TEMPORARY):
+                continue
+            inner = f"{path}/{entry.name}" if path else entry.name
+            with suppress(FileNotFoundError):
+                made, now = self._backend.heartbeat(inner) if older_s else (0.0, 0.0)
+                if now - made >= older_s:
+                    self._backend.remove(inner)
+
+    def _make_quarantine(self, to: str) -> None:
+        for path, parent in ((QUARANTINE, ""), (to, QUARANTINE)):
+            try:
+                self._backend.make_dir(path)
+            except FileExistsError:
+                continue
+            self._backend.sync(parent)
+
+    def _clear(self, name: CheckpointName, named: Collection[str]) -> None:
+        """Take a directory without a manifest away, unless a part in it is still named."""
+        path = name.format()
+        if any(part.startswith(f"{path}/") for part in named):
+            for entry in self._backend.list(path):
+                if f"{path}/{entry.name}" not in named and entry.kind != "dir":
+                    self._drop(f"{path}/{entry.name}")
+            return
+        trash = f"{TRASH}{secrets.token_hex(8)}"
+        try:
+            # Renamed first: a writer that was fenced but not yet stopped cannot publish in it any more.
+            self._backend.move(path, trash)
+        except FileNotFoundError:
+            return
+        self._empty(trash)
+
+    def _drop(self, path: str) -> None:
+        with suppress(FileNotFoundError):  # somebody else was quicker
+            self._backend.remove(path)
+
+    def _empty(self, path: str) -> None:
+        for entry in self._backend.list(path):
+            if entry.kind == "dir":
+                self._empty(f"{path}/{entry.name}")
+            else:
+                self._drop(f"{path}/{entry.name}")
+        try:
+            self._drop(path)
+        except StorageError:
+            if self._backend.list(path):
+                return  # NFS keeps .nfs files of open parts: the next prune takes them
+            raise

@@ -1,0 +1,169 @@
+"""Reading a checkpoint back: every byte against the digest that was taken from memory when it was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from outlast.backends import Backend, Reader
+from outlast.errors import DamageError, NothingError
+from outlast.format.digest import chunk_digests, hexdigest
+from outlast.format.model import Leaf, Manifest, Part, StoredFile
+
+_HEADER_LIMIT_BYTES = 100 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """One thing that is not as it was written."""
+
+    path: str
+    leaf: str
+    what: str
+
+
+class Source:
+    """The leaves of one checkpoint. Opens parts as they are needed; close it, or use it in `with`."""
+
+    def __init__(self, backend: Backend, manifest: Manifest) -> None:
+        self._backend, self.manifest = backend, manifest
+        self.leaves = {leaf.path: leaf for leaf in manifest.leaves}
+        self._open: dict[int, Reader] = {}
+        self._stack = ExitStack()
+
+    def read_into(self, path: str, view: memoryview) -> None:
+        """Fill `view` (bytes, writable) with a leaf and check it.
+
+        Raises:
+            DamageError: the bytes are not what was saved; `view` then holds what was read.
+            NothingError: there is no such leaf.
+        """
+        leaf = self.leaves.get(path)
+        if leaf is None:
+            raise NothingError(f"no leaf {path} in the checkpoint of step {self.manifest.step}")
+        self._fill(leaf, view)
+
+    def read(self, path: str) -> bytearray:
+        """Return a leaf's bytes, checked."""
+        leaf = self.leaves.get(path)
+        data = bytearray(leaf.size_bytes if leaf else 0)
+        self.read_into(path, memoryview(data))
+        return data
+
+    def check_parts(self) -> None:
+        """Check size and header of every part. Raises DamageError at the first that differs."""
+        for index in range(len(self.manifest.parts)):
+            self._part(index)
+
+    def damages(self, progress: Callable[[int], object] | None = None) -> Iterator[Damage]:
+        """Read everything and yield what is damaged. `progress` is told the bytes read since its last call."""
+        bad_parts = set()
+        for index, part in enumerate(self.manifest.parts):
+            try:
+                self._part(index)
+            except DamageError as e:
+                bad_parts.add(index)
+                yield Damage(path=part.path, leaf="", what=_message(e))
+        for leaf in self.manifest.leaves:
+            yield from self._damage_of(leaf, bad_parts)
+            if progress:
+                progress(leaf.size_bytes)
+        for file in self.manifest.files:
+            yield from self._damage_of_file(file)
+            if progress:
+                progress(file.size_bytes)
+
+    def close(self) -> None:
+        self._open.clear()
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _damage_of(self, leaf: Leaf, bad_parts: set[int]) -> Iterator[Damage]:
+        if any(extent.part in bad_parts for extent in leaf.extents):
+            return  # already said of the part
+        try:
+            self._fill(leaf, memoryview(bytearray(leaf.size_bytes)))
+        except DamageError as e:
+            yield Damage(path=e.path, leaf=leaf.path, what=_message(e))
+
+    def _damage_of_file(self, file: StoredFile) -> Iterator[Damage]:
+        try:
+            with self._backend.open(file.at) as stored:
+                if stored.size_bytes != file.size_bytes:
+                    what = f"{file.at} has {stored.size_bytes} bytes, expected {file.size_bytes}"
+                    yield Damage(path=file.at, leaf="", what=what)
+                    return
+                data = bytearray(file.size_bytes)
+                stored.read_into(memoryview(data), 0)
+        except (FileNotFoundError, DamageError):
+            yield Damage(path=file.at, leaf="", what=f"{file.at} is gone or cut short")
+            return
+        found = chunk_digests(memoryview(data), self.manifest.chunk_bytes)
+        if found != file.chunks:
+            at = _first_difference(found, file.chunks) * self.manifest.chunk_bytes
+            yield Damage(path=file.at, leaf="", what=f"{file.at} differs from what was saved, at byte {at} or after")
+
+    def _fill(self, leaf: Leaf, view: memoryview) -> None:
+        if len(view) != leaf.size_bytes:
+            raise ValueError(f"{leaf.path} has {leaf.size_bytes} bytes, the buffer {len(view)}")
+        done = 0
+        for extent in leaf.extents:
+            self._part(extent.part).read_into(view[done : done + extent.size_bytes], extent.at)
+            done += extent.size_bytes
+        found = chunk_digests(view, self.manifest.chunk_bytes)
+        if found != leaf.chunks:
+            raise self._damage(leaf, _first_difference(found, leaf.chunks))
+
+    def _damage(self, leaf: Leaf, chunk: int) -> DamageError:
+        at = chunk * self.manifest.chunk_bytes
+        part, offset = self._place(leaf, at)
+        message = (
+            f"{part}: leaf {leaf.path} differs from what was saved (bytes from {offset}: "
+            f"digest of its chunk {chunk} is not {leaf.chunks[chunk]})"
+        )
+        return DamageError(message, path=part)
+
+    def _place(self, leaf: Leaf, at: int) -> tuple[str, int]:
+        """Return the part and the offset in it where byte `at` of a leaf lies."""
+        for extent in leaf.extents:
+            if at < extent.size_bytes:
+                return self.manifest.parts[extent.part].path, extent.at + at
+            at -= extent.size_bytes
+        raise AssertionError("a manifest's extents cover each leaf")
+
+    def _part(self, index: int) -> Reader:
+        if index not in self._open:
+            self._open[index] = self._open_part(self.manifest.parts[index])
+        return self._open[index]
+
+    def _open_part(self, part: Part) -> Reader:
+        try:
+            file = self._stack.enter_context(self._backend.open(part.path))
+        except FileNotFoundError:
+            raise DamageError(f"{part.path} is gone", path=part.path) from None
+        if file.size_bytes != part.size_bytes:
+            message = f"{part.path} has {file.size_bytes} bytes, expected {part.size_bytes}"
+            raise DamageError(message, path=part.path)
+        header = bytearray(min(part.header_bytes, _HEADER_LIMIT_BYTES))
+        file.read_into(memoryview(header), 0)
+        if hexdigest(header) != part.header_digest:
+            raise DamageError(f"{part.path}: its header differs from what was saved", path=part.path)
+        return file
+
+
+def _first_difference(found: tuple[str, ...], expected: tuple[str, ...]) -> int:
+    return next(i for i, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1])
+
+
+def _message(error: DamageError) -> str:
+    return str(error).split("\n", 1)[0]

@@ -1,0 +1,235 @@
+"""The store of one run: opening or making it, what is in it, who may write. A thin front over its neighbours."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from outlast.backends import Posix, Syscalls, host, mounts
+from outlast.clock import SYSTEM, Clock, iso
+from outlast.errors import DamageError, NothingError, StorageError, UsageError
+from outlast.format.envelope import seal
+from outlast.format.model import Manifest
+from outlast.format.names import CheckpointName
+from outlast.store import catalog, lease
+from outlast.store import journal as journals
+from outlast.store.catalog import ADOPT, Found
+from outlast.store.journal import AttemptLog
+from outlast.store.layout import CONTROL, JOURNAL, QUARANTINE, STORE, journal_path, read_whole
+from outlast.store.lease import Lease
+from outlast.store.reading import Source
+
+REQUESTS = ("stop", "save")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A wish of a person at another terminal. `path` is the file that carries it."""
+
+    kind: str
+    path: str
+    reason: str
+
+
+class Store:
+    """A run's store.
+
+    Args:
+        path: its directory.
+        create: make it if it is not there.
+        calls, clock: seams for tests.
+
+    Raises:
+        NothingError: there is no store and `create` is off.
+        VersionError: a newer outlast wrote it.
+        DamageError: outlast.json is damaged and nothing else tells the store's id.
+
+    Attributes:
+        id: the store's identity, 32 hex digits, repeated in all that it holds.
+        warnings: what the user should know about this storage.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = False,
+        calls: Syscalls | None = None,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.backend = Posix(path, calls=calls)
+        self.clock = clock
+        self.path = self.backend.root
+        self.warnings: list[str] = []
+        self.is_new = False
+        if create:
+            self._make()
+        elif not self.backend.exists():
+            raise NothingError(f"there is no store at {self.path}", hint="name the store, or set OUTLAST_STORE")
+        self.id = self._identify()
+        note = mounts.warning(mounts.find(self.path), self.path, in_job=mounts.in_batch_job())
+        if note:
+            self.warnings.append(note)
+
+    def checkpoints(self) -> tuple[CheckpointName, ...]:
+        """Return the checkpoints that count, newest first."""
+        return tuple(f.name for f in catalog.scan(self.backend) if f.counts)
+
+    def scan(self) -> tuple[Found, ...]:
+        """Return every checkpoint directory, newest first: uncommitted and fenced ones too."""
+        return catalog.scan(self.backend)
+
+    def manifest(self, name: CheckpointName) -> Manifest:
+        """Read a checkpoint's manifest. Raises NothingError, DamageError, StorageError."""
+        for found in catalog.scan(self.backend):
+            if found.name == name and found.committed:
+                return catalog.read_manifest(self.backend, found, self.id)
+        raise NothingError(f"there is no checkpoint {name.format()} in {self.path}", hint="see: outlast ls")
+
+    def source(self, manifest: Manifest) -> Source:
+        """Open a checkpoint's leaves for verified reading."""
+        return Source(self.backend, manifest)
+
+    def find(self, wanted: str | None) -> CheckpointName:
+        """Return the checkpoint that a person means: a name, a step number, or None for the newest."""
+        found = self.checkpoints()
+        if not found:
+            raise NothingError(f"there is no checkpoint in {self.path}")
+        if wanted is None:
+            return found[0]
+        named = CheckpointName.parse(wanted.rstrip("/"))
+        matches = [n for n in found if n == named or (wanted.isdecimal() and n.step == int(wanted))]
+        if not matches:
+            names = ", ".join(n.format() for n in found[:5])
+            raise NothingError(f"no checkpoint {wanted} in {self.path}; there are {names}", hint="see: outlast ls")
+        return matches[0]
+
+    def attempts(self, *, metrics: bool = False) -> tuple[AttemptLog, ...]:
+        """Read all journals, oldest attempt first. A journal that cannot be read counts as one damaged line."""
+        logs = []
+        for number in journals.attempts(self.backend):
+            try:
+                logs.append(journals.read(self.backend, number, metrics=metrics))
+            except (DamageError, FileNotFoundError):
+                logs.append(AttemptLog(attempt=number, events=(), damaged=1))
+        return tuple(logs)
+
+    def quarantined(self) -> tuple[str, ...]:
+        """Return the names of what was moved to quarantine."""
+        return tuple(entry.name for entry in self.backend.list(QUARANTINE))
+
+    def claim(self, *, role: str = "run", takeover: bool = False, identity: host.Identity | None = None) -> Lease:
+        """Become the run's next attempt and take stock of what older ones left.
+
+        Raises:
+            BusyError: another attempt lives.
+        """
+        mine = identity or host.me()
+        got = lease.claim(self.backend, self.clock, mine, store=self.id, role=role, takeover=takeover)
+        accepted = catalog.adoption(self.backend, catalog.scan(self.backend), got.attempt)
+        got.journal.record(ADOPT, checkpoints=accepted)
+        return got
+
+    def live(self) -> host.Identity | None:
+        """Return who writes to this run now, as far as can be told without waiting; None if nobody does."""
+        numbers = journals.attempts(self.backend)
+        if not numbers:
+            return None
+        log = journals.read(self.backend, numbers[-1])
+        claim_line = log.first("claim")
+        owner = host.from_record(claim_line) if claim_line else None
+        if log.last("ended") or owner is None:
+            return None
+        alive = host.is_alive(owner, host.me())
+        if alive is None:
+            try:
+                last, now = self.backend.heartbeat(journal_path(log.attempt))
+            except StorageError:
+                return None  # a read-only view cannot tell
+            alive = now - last < lease.SILENT_S
+        return owner if alive else None
+
+    def request(self, kind: str, reason: str) -> Request:
+        """Leave a request for the live run: `stop` (save and leave) or `save`."""
+        if kind not in REQUESTS:
+            raise UsageError(f"unknown request {kind!r}: expected one of {', '.join(REQUESTS)}")
+        if self.live() is None:
+            raise NothingError(f"no run is alive on {self.path}", hint="see: outlast status")
+        try:
+            self.backend.make_dir(CONTROL)
+        except FileExistsError:
+            pass
+        else:
+            self.backend.sync("")
+        path = f"{CONTROL}/{kind}-{secrets.token_hex(6)}.json"
+        self.backend.create(path, [json.dumps({"reason": reason}).encode() + b"\n"])
+        return Request(kind=kind, path=path, reason=reason)
+
+    def requests(self) -> tuple[Request, ...]:
+        """Return the requests that wait."""
+        found = []
+        for entry in self.backend.list(CONTROL):
+            kind = entry.name.partition("-")[0]
+            if kind in REQUESTS and entry.name.endswith(".json") and entry.kind == "file":
+                found.append(Request(kind=kind, path=f"{CONTROL}/{entry.name}", reason=self._reason(entry.name)))
+        return tuple(found)
+
+    def serve(self, request: Request) -> None:
+        """Take a request away: it has been heard."""
+        try:
+            self.backend.remove(request.path)
+        except FileNotFoundError:
+            return
+
+    def _reason(self, name: str) -> str:
+        try:
+            told: Any = json.loads(read_whole(self.backend, f"{CONTROL}/{name}", 4096))
+        except (ValueError, RecursionError, DamageError, FileNotFoundError):
+            return "request"
+        return str(told.get("reason", "request")) if isinstance(told, dict) else "request"
+
+    def _make(self) -> None:
+        self.backend.make_root()
+        names = {entry.name for entry in self.backend.list("")}
+        if STORE not in names and not journals.attempts(self.backend):
+            self.is_new = True
+            about = {"format": "outlast-store", "version": 1, "store": secrets.token_hex(16)}
+            try:
+                self.backend.create(STORE, [seal({**about, "created": iso(self.clock.wall())})])
+            except FileExistsError:
+                self.is_new = False  # another one made it at the same instant
+            self.backend.sync("")
+        if JOURNAL not in names:
+            with suppress(FileExistsError):
+                self.backend.make_dir(JOURNAL)
+            self.backend.sync("")
+
+    def _identify(self) -> str:
+        try:
+            return str(catalog.read_store(self.backend)["store"])
+        except FileNotFoundError:
+            problem = f"{self.path} has no {STORE}"
+        except DamageError as e:
+            problem = str(e)
+        told = self._claimed_id()
+        if told is None:
+            if not self.backend.list(JOURNAL):
+                raise NothingError(f"{self.path} is not a store: {problem}") from None
+            raise DamageError(problem, path=STORE)
+        self.warnings.append(f"{problem}; the store's id was taken from its journals")
+        return told
+
+    def _claimed_id(self) -> str | None:
+        """Return the store's id as the newest readable claim gives it."""
+        for attempt in reversed(journals.attempts(self.backend)):
+            try:
+                line = journals.read_head(self.backend, attempt).first("claim")
+            except (DamageError, FileNotFoundError):
+                continue
+            if line and isinstance(line.get("store"), str):
+                return str(line["store"])
+        return None

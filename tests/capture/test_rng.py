@@ -1,0 +1,113 @@
+"""Generators go on where they stood, also their children; the global ones through one marker."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from capture.kit import Saved, roundtrip
+from outlast.capture import RNG, check
+from outlast.errors import MismatchError
+
+BITS = [np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64]
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_numpy_generators(bits):
+    saved = np.random.Generator(bits(7))
+    saved.random(dtype="f4")
+    saved.spawn(2)
+    checkpoint = Saved({"r": saved, "d": {"made": saved.spawn(1)[0]}, "b": saved.bit_generator})
+    expected = saved.random(5).tolist(), saved.spawn(1)[0].random()
+    live = np.random.Generator(bits())
+    generator = live.bit_generator
+    state = {"r": live, "d": {}, "b": generator}
+    checkpoint.into(state)
+    assert state["r"] is live
+    assert live.bit_generator is generator
+    assert (live.random(5).tolist(), live.spawn(1)[0].random()) == expected
+    assert type(state["d"]["made"].bit_generator) is bits
+
+
+def test_another_bit_generator_is_a_mismatch():
+    with pytest.raises(MismatchError, match="r: saved from the bit generator PCG64, the program has Philox"):
+        roundtrip({"r": np.random.default_rng(1)}, {"r": np.random.Generator(np.random.Philox(1))})
+
+
+def test_random_state_and_random():
+    saved = {"np": np.random.RandomState(3), "py": random.Random(4), "seq": np.random.SeedSequence(5)}
+    saved["np"].normal()
+    saved["py"].gauss()
+    saved["seq"].spawn(3)
+    live = {"np": np.random.RandomState(), "py": random.Random(), "seq": np.random.SeedSequence()}
+    checkpoint = Saved(saved)
+    expected = saved["np"].normal(size=3).tolist(), saved["py"].gauss(), saved["py"].random()
+    child = saved["seq"].spawn(1)[0].generate_state(2).tolist()
+    held = live["np"], live["py"]
+    checkpoint.into(live)
+    assert (live["np"], live["py"]) == held
+    assert (live["np"].normal(size=3).tolist(), live["py"].gauss(), live["py"].random()) == expected
+    assert live["seq"].spawn(1)[0].generate_state(2).tolist() == child
+
+
+def test_the_global_generators():
+    checkpoint = Saved({"rng": RNG()})
+    assert {path.split("/")[1] for path in checkpoint.leaves} >= {"numpy"}
+    expected = random.random(), np.random.rand()  # noqa: NPY002
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    checkpoint.into({"rng": RNG()})
+    assert (random.random(), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_generators_come_last():
+    class Draws:
+        def state_dict(self):
+            return {"n": 1}
+
+        def load_state_dict(self, state):
+            random.random()
+            GENERATOR.random()
+
+    GENERATOR = np.random.default_rng(3)
+    checkpoint = Saved({"rng": RNG(), "g": GENERATOR, "d": Draws()})
+    expected = random.random(), GENERATOR.random()
+    checkpoint.into({"rng": RNG(), "g": GENERATOR, "d": Draws()})
+    assert (random.random(), GENERATOR.random()) == expected
+
+
+SCRIPT = """
+import json, sys
+from outlast.capture import RNG, Pool, check, snapshot, restore
+from outlast.errors import MismatchError
+assert "numpy" not in sys.modules and "torch" not in sys.modules
+taken = snapshot({"rng": RNG(), "d": {"a": [1.5, "x"]}}, Pool())
+assert list(taken.tree["rng"]["state"]) == ["python"], taken.tree
+state = {"rng": RNG(), "d": {}}
+restore(state, taken.tree, {}, None)
+assert state["d"] == {"a": [1.5, "x"]}
+tree = {"d": {"u": {"$": "array", "leaf": "d/u"}}}
+from outlast.format.model import Leaf
+leaf = Leaf(path="d/u", dtype="float64", shape=(1,), size_bytes=8, extents=(), chunks=())
+rng = {"$": "adapter", "name": "rng", "class": "x.RNG", "state": {"numpy": 1, "python": 2}}
+for tree in (tree, {"d": {}, "rng": rng}):
+    try:
+        restore({name: state[name] for name in tree}, tree, {"d/u": leaf}, None)
+    except MismatchError as error:
+        assert "import" in str(error) and "before restoring" in str(error), error
+    else:
+        raise SystemExit("no error")
+assert "numpy" not in sys.modules and "torch" not in sys.modules
+"""
+
+
+def test_no_framework_is_imported_for_a_program_without_one():
+    subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_the_marker_is_small():
+    assert check({"rng": RNG()}) < 20_000

@@ -1,0 +1,108 @@
+"""Real full disks, no inodes left, a real read-only file system: the last good checkpoint stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import mounting
+import storekit
+from outlast.cli.main import main as cli
+from outlast.errors import SpaceError, StorageError
+from storekit import Attempt
+
+
+def run_in_namespace(work) -> bytes:
+    status, told = storekit.in_child(work)
+    assert status == 0, told.decode()
+    return told
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "small", "size=500k")
+        path = tmp_path / "small" / "store"
+        attempt = Attempt.begin(path, lean=0)
+        attempt.save(1)
+        attempt.save(2)
+        with pytest.raises(SpaceError, match=r"needed \d+ bytes"):
+            attempt.save(3)
+        assert storekit.newest(path) == 2
+        storekit.all_good(path)
+        assert not list(path.glob("step-*3*"))
+        attempt.prune(1)  # pruning works on a full disk
+        attempt.save(3)
+        assert storekit.newest(path) == 3
+        report(b"ok")
+
+    assert run_in_namespace(work) == b"ok"
+
+
+def test_no_inodes(tmp_path: Path) -> None:
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "few", "size=20m,nr_inodes=12")
+        path = tmp_path / "few" / "store"
+        attempt = Attempt.begin(path, lean=0)
+        saved = 0
+        with pytest.raises(SpaceError, match="0 files are free"):
+            for step in range(1, 20):
+                attempt.save(step)
+                saved = step
+        assert saved >= 1
+        assert storekit.newest(path) == saved
+        storekit.all_good(path)
+        report(b"ok")
+
+    assert run_in_namespace(work) == b"ok"
+
+
+def test_every_size_of_a_full_disk(tmp_path: Path) -> None:
+    """The disk fills up at each 4 KiB position of a save with keep=1."""
+
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "sweep", "size=4m")
+        path = tmp_path / "sweep" / "store"
+        attempt = Attempt.begin(path, lean=0)
+        step = 1
+        attempt.save(step)
+        failed = 0
+        ballast = tmp_path / "sweep" / "ballast"
+        for free_kib in range(4, 260, 12):
+            free = attempt.store.backend.space().free_bytes
+            ballast.write_bytes(b"x" * max(0, free - free_kib * 1024))
+            try:
+                attempt.save(step + 1, keep=1)
+                step += 1
+            except SpaceError:
+                failed += 1
+            assert storekit.newest(path) == step
+            storekit.all_good(path)
+            ballast.unlink()
+        assert failed > 5
+        assert step > 1
+        report(b"ok")
+
+    assert run_in_namespace(work) == b"ok"
+
+
+def test_read_only_file_system(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "ro", "size=4m")
+        path = tmp_path / "ro" / "store"
+        attempt = Attempt.begin(path, lean=0)
+        attempt.save(1)
+        attempt.lease.end("failed")
+        mounting.remount(tmp_path / "ro", "", read_only=True)
+        with pytest.raises(StorageError, match="read-only"):
+            Attempt.begin(path)
+        assert storekit.newest(path) == 1
+        for verb in ("ls", "show", "verify", "status"):
+            assert cli([verb, str(path)]) == 0, verb
+        report(b"ok")
+
+    assert run_in_namespace(work) == b"ok"

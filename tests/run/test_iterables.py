@@ -1,0 +1,337 @@
+"""Entering what is not a loader: by arithmetic, by its own state, or by reading with a warning."""
+
+# ruff: noqa: NPY002  (the global generator, as users have it)
+from __future__ import annotations
+
+import json
+import math
+import random
+from array import array
+
+import numpy as np
+import pytest
+import torch
+
+from outlast.errors import CaptureError, MismatchError, UsageError
+from outlast.run import draws
+from outlast.run.iterables import resume
+from outlast.run.packing import pack, unpack
+from outlast.run.position import Positions
+
+
+class Walk:
+    """Iterates like a run; keeps a position after each pass."""
+
+    def __init__(self, saved=None):
+        self.positions, self.saves, self.said = Positions(), [], []
+        if saved:
+            self.positions.load(json.loads(saved[0]))
+            draws.put_back(draws.shared(), saved[1])
+
+    def save(self):
+        self.saves.append((json.dumps(self.positions.dump()), draws.take(draws.shared())))
+
+    def iterate(self, source, name="item"):
+        with self.positions.enter(name) as loop:
+            for item in resume(source, loop, notice_pending=bool, warn=self.said.append):
+                yield item
+                loop.advance()
+                self.save()
+
+
+class OldStyle:
+    """A sequence by the old protocol."""
+
+    def __init__(self):
+        self.reads = []
+
+    def __getitem__(self, index):
+        if index >= 5:
+            raise IndexError
+        self.reads.append(index)
+        return index * 10
+
+
+SEQUENCES = {
+    "list": lambda: [3, 1, 4, 1, 5],
+    "tuple": lambda: (3, 1, 4),
+    "range": lambda: range(7, 1, -2),
+    "str": lambda: "abcd",
+    "bytes": lambda: b"abcd",
+    "array": lambda: array("i", [1, 2, 3]),
+    "numpy": lambda: np.arange(12).reshape(4, 3),
+    "tensor": lambda: torch.arange(4),
+    "old style": OldStyle,
+    "empty": list,
+}
+
+
+def plain(items):
+    return [item.tolist() if hasattr(item, "tolist") else item for item in items]
+
+
+@pytest.mark.parametrize("make", SEQUENCES.values(), ids=SEQUENCES.keys())
+def test_sequences_go_on_by_arithmetic(make):
+    undisturbed = Walk()
+    whole = plain(undisturbed.iterate(make()))
+    assert whole == plain(make())
+    for done, saved in enumerate(undisturbed.saves, 1):
+        resumed = Walk(saved)
+        assert plain(resumed.iterate(make())) == whole[done:]
+        assert resumed.said == []
+
+
+def test_what_was_seen_of_a_sequence_is_not_read():
+    undisturbed = Walk()
+    list(undisturbed.iterate(OldStyle()))
+    source = OldStyle()
+    assert list(Walk(undisturbed.saves[2]).iterate(source)) == [30, 40]
+    assert source.reads == [3, 4]
+
+
+def test_a_sequence_that_grows_is_followed():
+    source = [1]
+    seen = []
+    for item in Walk().iterate(source):
+        seen.append(item)
+        if len(source) < 4:
+            source.append(item + 1)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_a_sequence_that_has_shrunk_is_a_mismatch():
+    undisturbed = Walk()
+    list(undisturbed.iterate([1, 2, 3, 4]))
+    with pytest.raises(MismatchError, match="item#0 had 4 items behind it at the save, there are 2 now"):
+        list(Walk(undisturbed.saves[-1]).iterate([1, 2]))
+
+
+def test_sets_are_refused():
+    for source in ({"a", "b"}, frozenset("ab"), {"a": 1}.keys()):
+        with pytest.raises(UsageError, match="another order in each process"):
+            list(Walk().iterate(source))
+
+
+def test_another_kind_of_source_is_a_mismatch():
+    undisturbed = Walk()
+    list(undisturbed.iterate([1, 2, 3]))
+    with pytest.raises(MismatchError, match="was over 'sequence' data at the save, it is over 'iterable' data now"):
+        list(Walk(undisturbed.saves[0]).iterate(iter([1, 2, 3])))
+    positions = Positions()
+    positions.enter("item", 5).advance()
+    with pytest.raises(MismatchError, match="was over 'a range' data"):
+        list(Walk((json.dumps(positions.dump()), {})).iterate([1, 2, 3]))
+
+
+class Shuffling:
+    """Draws its order when it is iterated."""
+
+    def __init__(self, size=6):
+        self.size = size
+
+    def __iter__(self):
+        order = random.sample(range(self.size), self.size)
+        order = [order[i] for i in np.random.permutation(self.size)]
+        yield from (order[i] for i in torch.randperm(self.size))
+
+
+ITERABLES = {
+    "iterable": Shuffling,
+    "generator": lambda: (n * n for n in range(6)),
+    "iterator": lambda: iter("abcdef"),
+    "dict": lambda: {"a": 1, "b": 2, "c": 3},
+    "enumerate": lambda: enumerate("abc"),
+}
+
+
+@pytest.mark.parametrize("make", ITERABLES.values(), ids=ITERABLES.keys())
+def test_iterables_are_read_again_with_one_warning(make):
+    def draw():
+        return torch.rand(()).item(), random.random(), np.random.random()
+
+    undisturbed = Walk()
+    whole = [(item, draw()) for _ in range(1) for item in undisturbed.iterate(make())]
+    for done, saved in enumerate(undisturbed.saves, 1):
+        random.seed(99)
+        torch.manual_seed(99)
+        resumed = Walk(saved)
+        assert [(item, draw()) for item in resumed.iterate(make())] == whole[done:]
+        assert len(resumed.said) == 1
+        assert f"only by reading: reading {done} items again" in resumed.said[0]
+
+
+def test_a_wrapper_is_told_to_go_outside():
+    class Bar:
+        def __init__(self, iterable):
+            self.iterable = iterable
+
+        def __iter__(self):
+            return iter(self.iterable)
+
+    undisturbed = Walk()
+    list(undisturbed.iterate(Bar([1, 2])))
+    resumed = Walk(undisturbed.saves[0])
+    assert list(resumed.iterate(Bar([1, 2]))) == [2]
+    assert "put the wrapper around run.iterate" in resumed.said[0]
+
+
+def test_an_iterable_that_has_shrunk_is_a_mismatch():
+    undisturbed = Walk()
+    list(undisturbed.iterate(Shuffling(6)))
+    with pytest.raises(MismatchError, match="had 6 items behind it at the save, there are 4 now"):
+        list(Walk(undisturbed.saves[-1]).iterate(Shuffling(4)))
+
+
+@pytest.mark.parametrize("make", [lambda: [5, 6, 7], Shuffling], ids=["sequence", "iterable"])
+def test_a_loop_inside_the_pass_gets_its_item_again(make):
+    def walk(walk):
+        return [(item, part) for item in walk.iterate(make()) for part in walk.iterate([0, 1], "part")]
+
+    undisturbed = Walk()
+    whole = walk(undisturbed)
+    at = 0
+    for saved in undisturbed.saves:
+        position = json.loads(saved[0])
+        at = position["steps"]
+        assert walk(Walk(saved)) == whole[at:]
+    assert at == len(whole)
+
+
+class Stateful:
+    """Counts the calls that it gets."""
+
+    def __init__(self, size=5):
+        self.size, self.at, self.calls = size, 0, []
+
+    def __iter__(self):
+        self.calls.append("iter")
+        while self.at < self.size:
+            self.at += 1
+            yield self.at - 1
+        self.at = 0
+
+    def state_dict(self):
+        return {"at": self.at, "note": ("x", None)}
+
+    def load_state_dict(self, state):
+        assert state["note"] == ("x", None)
+        self.calls.append(f"load {state['at']}")
+        self.at = state["at"]
+
+
+def test_stateful_objects_are_told_before_they_are_iterated():
+    undisturbed = Walk()
+    assert list(undisturbed.iterate(Stateful())) == [0, 1, 2, 3, 4]
+    for done, saved in enumerate(undisturbed.saves, 1):
+        source = Stateful()
+        assert list(Walk(saved).iterate(source)) == list(range(done, 5))
+        assert source.calls == [f"load {done}", "iter"]
+
+
+def test_stateful_objects_come_back_between_epochs_too():
+    class Epochs(Stateful):
+        """Begins each epoch elsewhere."""
+
+        def __init__(self):
+            super().__init__()
+            self.epoch = 0
+
+        def __iter__(self):
+            self.epoch += 1
+            yield from (10 * self.epoch + i for i in range(2))
+
+        def state_dict(self):
+            return {"at": self.epoch, "note": ("x", None)}
+
+        def load_state_dict(self, state):
+            self.epoch = state["at"]
+
+    def walk(walk, source):
+        return [(e, item) for e in walk.iterate(range(3), "epoch") for item in walk.iterate(source)]
+
+    undisturbed = Walk()
+    whole = walk(undisturbed, Epochs())
+    between = undisturbed.saves[2]
+    assert json.loads(between[0])["steps"] == 2
+    assert walk(Walk(between), Epochs()) == whole[2:]
+
+
+def test_a_finished_loop_gives_nothing():
+    positions = Positions()
+    outer = positions.enter("epoch", 2)
+    with positions.enter("item") as loop:
+        list(resume([1, 2], loop, notice_pending=bool, warn=print))
+    again = Positions()
+    with positions.enter("rest", 2) as rest:
+        rest.advance()
+        again.load(positions.dump())
+    again.enter("epoch", 2)
+    with again.enter("item") as loop:
+        assert list(resume([1, 2], loop, notice_pending=bool, warn=print)) == []
+    assert outer.done == 0
+
+
+VALUES = [
+    None, True, 3, -(2**70), 0.1, math.inf, "text", b"\0\xff", [1, [2]], (1, ("a",)), {"a": 1, 2: (3,)}, [], {}, b"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_values_come_back_from_json(value):
+    back = unpack(json.loads(json.dumps(pack(value))))
+    assert back == value
+    assert type(back) is type(value)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "bfloat16", "bool"])
+def test_tensors_come_back(dtype):
+    for shape in ((), (3,), (2, 0)):
+        value = torch.ones(shape, dtype=getattr(torch, dtype))
+        back = unpack(json.loads(json.dumps(pack(value))))
+        assert back.dtype == value.dtype
+        assert torch.equal(back, value)
+
+
+def test_arrays_come_back():
+    value = np.arange(6, dtype=">i4").reshape(2, 3).T
+    back = unpack(json.loads(json.dumps(pack(value))))
+    assert (back == value).all()
+    assert back.shape == value.shape
+
+
+def test_what_does_not_fit_into_a_position_is_refused():
+    with pytest.raises(CaptureError, match="a/b/0: a object cannot be kept"):
+        pack({"b": [object()]}, "a")
+    with pytest.raises(CaptureError, match="2097152 bytes are too many"):
+        pack(bytes(2 << 20), "a")
+    nested = []
+    for _ in range(60):
+        nested = [nested]
+    with pytest.raises(CaptureError, match="nested more than"):
+        pack(nested)
+
+
+@pytest.mark.parametrize(
+    "node", [[], {}, {"int": 1, "float": "0x1p0"}, {"int": "x"}, {"no": 1}, {"bytes": "!"}, {"dict": [1]}]
+)
+def test_what_was_not_packed_is_a_mismatch(node):
+    with pytest.raises(MismatchError, match="not understood"):
+        unpack(node)
+
+
+def test_owned_generators_are_found_and_others_left_alone():
+    class Holder:
+        def __init__(self):
+            self.inner = {"rng": np.random.default_rng(1)}
+            self.list = [random.Random(2), random.SystemRandom()]
+            self.self = self
+            self.gen = torch.Generator()
+            self.old = np.random.RandomState(4)
+
+    holder = Holder()
+    found = draws.owned(holder, "x")
+    assert sorted(found) == ["x.gen", "x.inner.rng", "x.list.0", "x.old"]
+    states = draws.unpacked(json.loads(json.dumps(draws.packed(draws.take(found)))))
+    first = (holder.inner["rng"].random(), holder.list[0].gauss(), holder.old.standard_normal())
+    draws.put_back(found, states)
+    assert first == (holder.inner["rng"].random(), holder.list[0].gauss(), holder.old.standard_normal())

@@ -1,0 +1,117 @@
+"""Notice and children: a signal to the whole group ends nobody before the main process has saved."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import outlast
+from outlast.run.notice import Notice
+
+PROGRAM = """
+import multiprocessing, os, sys, time
+import outlast
+
+def child(pipe):
+    pipe.send("ready")
+    while True:
+        pipe.recv()
+        pipe.send("alive")
+
+state = {"n": 0}
+ours, theirs = multiprocessing.Pipe()
+with outlast.Run(sys.argv[1], state, every=1000) as run:
+    process = multiprocessing.get_context("fork").Process(target=child, args=(theirs,), daemon=True)
+    process.start()
+    ours.recv()
+    with run.shield():
+        other = __import__("subprocess").Popen(["sleep", "100"])
+    print("ready", flush=True)
+    for step in run.steps(100000):
+        time.sleep(0.01)
+        state["n"] += 1
+        if run._notice.reason is not None:
+            ours.send("there?")
+            print("child", ours.recv() if ours.poll(5) else "gone", "other", other.poll(), flush=True)
+            other.kill()
+            other.wait()
+            process.terminate()  # must still work
+            process.kill()
+            process.join()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_children_survive_a_notice_to_the_group(tmp_path: Path, number: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "s")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, number)
+    with process.stdout, process.stderr:
+        said, errors = process.stdout.read(), process.stderr.read()
+    assert process.wait() == 85, errors
+    assert said == "child alive other None\n"
+
+
+def test_terminate_still_ends_a_child(tmp_path: Path) -> None:
+    with outlast.Run(tmp_path / "s", {"x": 1}):
+        child = multiprocessing.get_context("fork").Process(target=signal.pause)
+        child.start()
+        child.terminate()
+        child.join(20)
+        assert child.exitcode == -signal.SIGTERM
+
+
+def test_a_signal_is_heard_while_the_main_thread_is_busy() -> None:
+    """The wake-up socket tells what Python's handler has had no chance to say."""
+    notice = Notice()
+    assert notice.install()
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert notice.reason == "signal SIGUSR1"
+        notice.poll()
+        assert notice.again() is None
+        readable, _, _ = select.select([notice._wake[0]], [], [], 0)
+        assert readable
+    finally:
+        notice.uninstall()
+
+
+def test_again_is_the_same_signal_a_second_later() -> None:
+    notice = Notice()
+    now = time.monotonic()
+    notice._seen = [(signal.SIGTERM, now), (signal.SIGTERM, now + 0.2)]
+    assert notice.again() is None  # a batch system's double
+    notice._seen.append((signal.SIGUSR1, now + 3))
+    assert notice.again() is None  # another signal: the next stage of the same notice
+    notice._seen.append((signal.SIGTERM, now + 3))
+    assert notice.again() == signal.SIGTERM
+
+
+def test_an_event_loop_keeps_its_wakeup(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write)
+    try:
+        with outlast.Run(tmp_path / "s", {"x": 1}) as run:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert run._notice.reason == "signal SIGUSR1"
+            run._notice.reason = None
+        assert signal.set_wakeup_fd(write) == write
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)

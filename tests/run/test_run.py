@@ -1,0 +1,400 @@
+"""The Run as a user meets it: a program that is killed in every way, and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import outlast
+from outlast.cli.main import main as cli
+
+PROGRAM = Path(__file__).with_name("program.py")
+
+
+class Program:
+    """The program on one store, with helpers to start it and to see what it did."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.out = folder / "store", folder / "out"
+
+    def start(self, *options: object, **env: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(PROGRAM), str(self.store), str(self.out), *map(str, options)]
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OUTLAST_EVENTS": "json", **env},
+        )
+
+    def run(self, *options: object, **env: str) -> tuple[int, str]:
+        process = self.start(*options, **env)
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said
+
+    def finish(self, *options: object) -> str:
+        for _ in range(50):
+            status, said = self.run(*options)
+            if status == 0:
+                return self.out.read_text()
+            assert status == 85, said
+        raise AssertionError("not done after 50 starts")
+
+    @property
+    def steps(self) -> list[int]:
+        return [int(line) for line in Path(f"{self.out}.steps").read_text().split()]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+def events(said: str) -> list[dict]:
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Read what is left (some may be in our buffers already) and wait."""
+    with process.stdout, process.stderr:
+        process.stdout.read()
+        said = process.stderr.read()
+    return process.wait(), said
+
+
+def await_event(process: subprocess.Popen[str], name: str, count: int = 1) -> dict:
+    for line in process.stderr:
+        event = json.loads(line) if line.startswith("{") else {}
+        if event.get("event") == name:
+            count -= 1
+            if count == 0:
+                return event
+    raise AssertionError(f"no {name}: ended with {process.wait()}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    found = {}
+    for form in ("plain", "nested", "explicit"):
+        program = Program(tmp_path_factory.mktemp(form))
+        status, said = program.run(*([] if form == "plain" else [f"--{form}"]))
+        assert status == 0, said
+        found[form] = program.out.read_text()
+    return found
+
+
+@pytest.mark.parametrize("form", ["plain", "nested", "explicit"])
+def test_killed_again_and_again(program: Program, undisturbed: dict[str, str], form: str) -> None:
+    """SIGKILL at random commits, until it is done: the same result, bit for bit."""
+    options = ["--pause", 0.002] + ([] if form == "plain" else [f"--{form}"])
+    chance = random.Random(form)
+    kills = 0
+    while kills < 6:
+        process = program.start(*options)
+        for line in process.stderr:
+            if json.loads(line)["event"] == "committed" and chance.random() < 0.6:
+                process.kill()
+        process.communicate()
+        if process.returncode == 0:
+            break
+        kills += 1
+    assert kills > 1
+    program.finish(*options)
+    assert program.out.read_text() == undisturbed[form]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("form", ["plain", "nested", "explicit"])
+def test_notice(program: Program, undisturbed: dict[str, str], number: int, form: str) -> None:
+    """Notice: a save at the next boundary, status 85, and no step is done twice."""
+    options = ["--pause", 0.005, "--every", "7"] + ([] if form == "plain" else [f"--{form}"])
+    process = program.start(*options)
+    await_event(process, "committed", 2)
+    process.send_signal(number)
+    status, said = finish(process)
+    assert status == 85, said
+    notice = next(e for e in events(said) if e["event"] == "notice")
+    assert signal.Signals(number).name in notice["reason"]
+    assert program.finish(*options) == undisturbed[form]
+    assert max(Counter(program.steps).values()) == 1
+
+
+def test_a_doubled_signal_is_one_notice(program: Program, undisturbed: dict[str, str]) -> None:
+    process = program.start("--pause", 0.02)
+    await_event(process, "committed")
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 85
+    assert program.finish() == undisturbed["plain"]
+
+
+def test_a_second_signal_leaves_at_once_without_harm(program: Program, undisturbed: dict[str, str]) -> None:
+    process = program.start("--pause", 30, "--every", "1")
+    assert process.stdout.readline() == "attempt 1\n"
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)  # it is in a long step
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert program.finish() == undisturbed["plain"]
+
+
+def test_done_is_done(program: Program) -> None:
+    assert program.run()[0] == 0
+    program.out.unlink()
+    status, said = program.run()
+    assert status == 0
+    assert "nothing to do" in said
+    assert not program.out.exists()
+    assert len(program.steps) == 60
+
+
+def test_break_ends_the_run(program: Program) -> None:
+    assert program.run("--break-at", 20)[0] == 0
+    assert program.run()[0] == 0
+    assert len(program.steps) == 21
+
+
+def test_an_exception_saves_nothing_and_goes_on_from_the_last_checkpoint(
+    program: Program, undisturbed: dict[str, str]
+) -> None:
+    status, said = program.run("--raise-at", 23, "--every", "5")
+    assert status == 1
+    assert "ValueError: as asked" in said
+    assert outlast.Store(program.store).checkpoints()[0].step == 20
+    assert program.finish() == undisturbed["plain"]
+    counts = Counter(program.steps)
+    assert {step for step, count in counts.items() if count > 1} == {20, 21, 22, 23}
+
+
+def test_a_second_copy_is_refused(program: Program) -> None:
+    first = program.start("--pause", 0.05)
+    await_event(first, "committed")
+    status, said = program.run()
+    assert status == 5
+    assert f"process {first.pid}" in said
+    first.kill()
+    first.communicate()
+
+
+def test_all_damaged_is_status_3_and_stays_so(program: Program) -> None:
+    program.run("--raise-at", 23)
+    for part in program.store.glob("step-*/part*"):
+        data = bytearray(part.read_bytes())
+        data[-1] ^= 1
+        part.write_bytes(data)
+    for _ in range(2):  # the second time the checkpoints are in quarantine already
+        status, said = program.run()
+        assert status == 3, said
+        assert "no checkpoint in" in said
+    assert len(list((program.store / "quarantine").iterdir())) == 3
+    assert 60 not in program.steps
+
+
+def test_the_newest_damaged_falls_back_loudly(program: Program, undisturbed: dict[str, str]) -> None:
+    program.run("--raise-at", 23)
+    newest = outlast.Store(program.store).checkpoints()[0]
+    part = program.store / newest.format() / "part-00000.safetensors"
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 16
+    part.write_bytes(data)
+    process = program.start()
+    _, said = process.communicate()
+    warnings = [e["text"] for e in events(said) if e["event"] == "warning"]
+    assert any("step-000000020.a0001 is damaged" in text for text in warnings)
+    assert any("going on from step 15" in text for text in warnings)
+    assert program.out.read_text() == undisturbed["plain"]
+
+
+def test_checkpoints_that_vanished_are_not_a_fresh_start(program: Program) -> None:
+    program.run("--raise-at", 23)
+    for folder in program.store.glob("step-*"):
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    status, said = program.run()
+    assert status == 3
+    assert "the last one saved was step-000000020.a0001" in said
+
+
+def test_deadline(program: Program, undisturbed: dict[str, str]) -> None:
+    import time
+
+    process = program.start("--pause", 0.05, OUTLAST_DEADLINE=str(time.time() + 3.5))
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 85
+    assert "the deadline is" in next(e for e in events(said) if e["event"] == "notice")["reason"]
+    assert program.finish() == undisturbed["plain"]
+
+
+@pytest.mark.parametrize("verb", ["stop", "save"])
+def test_requests_from_another_terminal(program: Program, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    process = program.start("--pause", 0.05, "--steps", 1000, "--every", "100000")
+    assert process.stdout.readline() == "attempt 1\n"
+    assert cli([verb, str(program.store), "--wait", "20s", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["met"] is True
+    if verb == "save":
+        assert process.poll() is None
+        process.kill()
+    process.communicate()
+    assert process.returncode == (85 if verb == "stop" else -signal.SIGKILL)
+    assert len(outlast.Store(program.store).checkpoints()) == 1
+    assert not list((program.store / "control").iterdir())
+
+
+def test_requests_need_a_live_run(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    program.run()
+    assert cli(["stop", str(program.store)]) == 4
+    assert "no run is alive" in capsys.readouterr().err
+
+
+def test_retention_is_kept(program: Program) -> None:
+    program.run("--every", "3", "--keep", "2")
+    assert [n.step for n in outlast.Store(program.store).checkpoints()] == [60, 60] or [
+        n.step for n in outlast.Store(program.store).checkpoints()
+    ] == [60, 57]
+    assert len(list(program.store.glob("step-*"))) == 2
+
+
+# -- inside one process ------------------------------------------------------------------------------------
+
+
+def test_wait_returns_what_is_durable(tmp_path: Path) -> None:
+    state = {"x": np.arange(4)}
+    with outlast.Run(tmp_path / "s", state, every=1000) as run:
+        assert run.wait() is None
+        run.save()
+        committed = run.wait()
+        assert committed is not None
+        assert (tmp_path / "s" / committed.name.format() / "manifest.json").exists()
+
+
+def test_a_later_save_never_overtakes(tmp_path: Path) -> None:
+    with outlast.Run(tmp_path / "s", {"x": np.zeros(100_000)}, every=1, keep=100) as run:
+        for _ in run.steps(30):
+            pass
+    names = outlast.Store(tmp_path / "s").checkpoints()
+    assert [n.step for n in names] == [30, *range(30, 0, -1)]
+    saved = [e["step"] for e in outlast.Store(tmp_path / "s").attempts()[0].events if e["event"] == "saved"]
+    assert saved == sorted(saved)
+
+
+def test_an_error_of_a_save_surfaces_at_the_next_boundary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, reached = {"x": np.zeros(10)}, 0
+    with pytest.raises(outlast.StorageError), outlast.Run(tmp_path / "s", state, every=1) as run:
+        for step in run.steps(1000):
+            reached = step
+            if step == 3:
+                run.wait()
+                monkeypatch.setattr(run._saver._writer, "commit", _refuse)
+    assert 3 < reached < 1000
+
+
+def _refuse(draft):
+    raise outlast.SpaceError("no space, as asked")
+
+
+def test_on_error_warn_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    state = {"x": np.zeros(10)}
+    with outlast.Run(tmp_path / "s", state, every=2, on_error="warn") as run:
+        real = run._saver._writer.commit
+        for step in run.steps(20):
+            run.wait() if step in (4, 12) else None
+            if step == 4:
+                monkeypatch.setattr(run._saver._writer, "commit", _refuse)
+            if step == 12:
+                monkeypatch.setattr(run._saver._writer, "commit", real)
+    assert "a save failed, the run goes on: no space, as asked" in capfd.readouterr().err
+    assert outlast.Store(tmp_path / "s").checkpoints()[0].step == 20
+
+
+def test_uncapturable_state_is_refused_at_the_start(tmp_path: Path) -> None:
+    with open(os.devnull) as file, pytest.raises(outlast.CaptureError, match="log/file"):
+        outlast.Run(tmp_path / "s", {"log": {"file": file}}).__enter__()
+
+
+def test_a_mismatch_names_the_leaf_and_can_be_allowed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), outlast.Run(tmp_path / "s", {"w": np.ones((2, 3)), "t": 1}) as run:
+        run.save()
+        run.wait()
+        raise ZeroDivisionError
+    with pytest.raises(outlast.MismatchError, match=r"w: saved as float64\[2, 3\], the program has float64\[3, 2\]"):
+        outlast.Run(tmp_path / "s", {"w": np.ones((3, 2)), "t": 0}).__enter__()
+    state = {"w": np.zeros((3, 2)), "t": 0}
+    with outlast.Run(tmp_path / "s", state, allow=["w"]):
+        assert state["t"] == 1
+        assert not state["w"].any()
+
+
+def test_log_is_kept_in_journal_and_manifest(tmp_path: Path) -> None:
+    with outlast.Run(tmp_path / "s", {"x": 1}, every=2) as run:
+        for step in run.steps(4):
+            run.log(loss=np.float32(1 / (step + 1)), nan=float("nan"))
+    store = outlast.Store(tmp_path / "s")
+    manifest = store.manifest(store.checkpoints()[0])
+    assert manifest.metrics == {"loss": 0.25}
+    rows = [r for e in store.attempts(metrics=True)[0].events if e["event"] == "metrics" for r in e["rows"]]
+    assert [r[1]["loss"] for r in rows] == [1.0, 0.5, pytest.approx(1 / 3), 0.25]
+    assert rows[0][1]["nan"] == "nan"
+
+
+def test_best_by_a_metric_is_kept(tmp_path: Path) -> None:
+    keep = outlast.Keep(newest=1, best="-loss")
+    with outlast.Run(tmp_path / "s", {"x": 1}, every=1, keep=keep) as run:
+        for loss in run.iterate([5.0, 1.0, 3.0, 4.0], "i"):
+            run.log(loss=loss)
+    assert [n.step for n in outlast.Store(tmp_path / "s").checkpoints()] == [4, 2]
+
+
+def test_a_forked_child_has_no_part_in_the_run(tmp_path: Path) -> None:
+    with outlast.Run(tmp_path / "s", {"x": 1}, every=1) as run:
+        for _ in run.steps(2):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(7 if run._notice.is_child else 8)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert len(outlast.Store(tmp_path / "s").attempts()) == 1
+
+
+def test_signals_are_given_back(tmp_path: Path) -> None:
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+    with outlast.Run(tmp_path / "s", {"x": 1}):
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)] == before
+
+
+def test_at_most_three_files_a_checkpoint(tmp_path: Path) -> None:
+    state = {f"k{i}": np.zeros(3) for i in range(500)} | {"text": "x" * 100_000, "blob": b"y" * 100_000}
+    with outlast.Run(tmp_path / "s", state, every=1) as run:
+        for _ in run.steps(3):
+            pass
+    for folder in (tmp_path / "s").glob("step-*"):
+        assert len(list(folder.iterdir())) <= 3
+
+
+def test_no_thread_is_left(tmp_path: Path) -> None:
+    with outlast.Run(tmp_path / "s", {"x": 1}) as run:
+        run.save()
+    assert not [t for t in threading.enumerate() if t.name.startswith("outlast")]
+
+
+def test_a_run_is_used_inside_its_block(tmp_path: Path) -> None:
+    run = outlast.Run(tmp_path / "s", {"x": 1})
+    with pytest.raises(outlast.UsageError, match="inside its block"):
+        next(run.steps(3))
+    with pytest.raises(outlast.UsageError, match="expected a dict"):
+        outlast.Run(tmp_path / "s", [1])
+    with pytest.raises(outlast.UsageError, match="on_error"):
+        outlast.Run(tmp_path / "s", {}, on_error="ignore")

@@ -1,0 +1,207 @@
+"""Damage: any changed byte of any file is noticed; what is damaged is set aside and the one before is used."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+import storekit
+from outlast.cli.main import main as cli
+from outlast.errors import DamageError, NothingError, OutlastError, VersionError
+from outlast.store import Store
+from storekit import Attempt
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "store"
+    attempt = Attempt.begin(path, lean=0)
+    attempt.save(1)
+    attempt.save(2)
+    attempt.lease.end("failed")
+    return path
+
+
+def flip(path: Path, at: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def cases(path: Path, count: int) -> list[tuple[int, int]]:
+    size = path.stat().st_size
+    chosen = random.Random(5).sample(range(size), min(count, size))
+    return [(at, (at * 7) % 8) for at in {0, 1, 7, 8, size - 1, size // 2, *chosen}]
+
+
+@pytest.mark.parametrize("file", ["part-00000.safetensors", "manifest.json"])
+def test_flipped_bits_in_the_newest_checkpoint(path: Path, tmp_path: Path, file: str) -> None:
+    target = path / "step-000000002.a0001" / file
+    whole = target.read_bytes()
+    for at, bit in cases(target, 120):
+        target.write_bytes(whole)
+        flip(target, at, bit)
+        assert storekit.newest(path) == 1, f"bit {bit} of byte {at} of {file}"
+    target.write_bytes(whole)
+    assert storekit.newest(path) == 2
+
+
+@pytest.mark.parametrize("file", ["part-00000.safetensors", "manifest.json"])
+def test_cuts_and_growth(path: Path, file: str) -> None:
+    target = path / "step-000000002.a0001" / file
+    whole = target.read_bytes()
+    for size in (0, 1, 8, len(whole) // 2, len(whole) - 1):
+        target.write_bytes(whole[:size])
+        assert storekit.newest(path) == 1, f"{file} cut to {size}"
+    target.write_bytes(whole + b"\0")
+    assert storekit.newest(path) == 1
+    target.unlink()
+    assert storekit.newest(path) == 1
+
+
+def test_swapped_files(path: Path) -> None:
+    old, new = path / "step-000000001.a0001", path / "step-000000002.a0001"
+    part = (new / "part-00000.safetensors").read_bytes()
+    shutil.copy(old / "part-00000.safetensors", new / "part-00000.safetensors")
+    assert storekit.newest(path) == 1
+    (new / "part-00000.safetensors").write_bytes(part)
+    shutil.copy(old / "manifest.json", new / "manifest.json")
+    with pytest.raises(DamageError, match="misplaced"):
+        Store(path).manifest(Store(path).checkpoints()[0])
+
+
+def test_a_manifest_of_another_store(path: Path, tmp_path: Path) -> None:
+    other = Attempt.begin(tmp_path / "other", lean=0)
+    other.save(1)
+    other.save(2)
+    for file in ("manifest.json", "part-00000.safetensors"):
+        shutil.copy(tmp_path / "other" / "step-000000002.a0001" / file, path / "step-000000002.a0001" / file)
+    with pytest.raises(DamageError, match="belongs to store"):
+        Store(path).manifest(Store(path).checkpoints()[0])
+
+
+def test_quarantine_keeps_the_damage_and_goes_on(path: Path) -> None:
+    part = path / "step-000000002.a0001" / "part-00000.safetensors"
+    flip(part, part.stat().st_size - 1)
+    damaged = part.read_bytes()
+    attempt = Attempt.begin(path)
+    assert attempt.restore() == 1
+    (moved,) = (path / "quarantine").iterdir()
+    assert moved.name.startswith("step-000000002.a0001-")
+    assert (moved / "part-00000.safetensors").read_bytes() == damaged
+    assert not (path / "step-000000002.a0001").exists()
+    attempt.save(2)
+    assert storekit.newest(path) == 2
+
+
+def test_a_damaged_part_that_others_name_stays_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "shared"
+    attempt = Attempt.begin(path, lean=5)
+    attempt.save(1)
+    attempt.save(2)  # names the frozen leaf in the part of 1
+    manifest = Store(path).manifest(Store(path).checkpoints()[1])
+    own = next(leaf for leaf in manifest.leaves if leaf.path == "model/w")
+    flip(path / "step-000000001.a0001" / "part-00000.safetensors", own.extents[0].at + 5)
+    attempt.pruner.quarantine(Store(path).checkpoints()[1], "test")
+    assert storekit.newest(path) == 2
+    storekit.all_good(path)
+
+
+def test_nothing_is_pruned_while_a_manifest_is_unreadable(path: Path) -> None:
+    flip(path / "step-000000001.a0001" / "manifest.json", 30)
+    attempt = Attempt.begin(path)
+    attempt.save(3)
+    before = sorted(str(p) for p in path.rglob("*") if "journal" not in str(p))
+    with pytest.raises(DamageError):
+        attempt.prune(1)
+    assert sorted(str(p) for p in path.rglob("*") if "journal" not in str(p)) == before
+
+
+def test_the_newest_is_never_removed(path: Path) -> None:
+    attempt = Attempt.begin(path)
+    attempt.pruner.remove(Store(path).checkpoints())
+    assert storekit.counted_steps(path) == [2]
+
+
+def test_damaged_outlast_json_and_journal(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flip(path / "outlast.json", 20)
+    store = Store(path)
+    assert any("taken from its journals" in text for text in store.warnings)
+    assert storekit.newest(path) == 2
+    journal = path / "journal" / "a0001.jsonl"
+    flip(journal, journal.stat().st_size - 40)
+    assert storekit.newest(path) == 2
+    assert cli(["verify", str(path)]) == 3
+    said = capsys.readouterr().out
+    assert "outlast.json" in said
+    assert "journal/a0001.jsonl" in said
+
+
+def test_every_bit_of_the_small_files_is_noticed_by_verify(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("outlast.json", "journal/a0001.jsonl"):
+        target = path / name
+        whole = target.read_bytes()
+        for at in range(0, len(whole), 11):
+            target.write_bytes(whole)
+            flip(target, at, at % 8)
+            status = cli(["verify", str(path)])
+            is_torn_end = name.startswith("journal") and b"\n" not in target.read_bytes()[-1:]
+            assert status == 3 or is_torn_end, f"bit {at % 8} of byte {at} of {name}"
+        target.write_bytes(whole)
+    assert cli(["verify", str(path)]) == 0
+    capsys.readouterr()
+
+
+def test_a_newer_format_is_refused_and_nothing_touched(path: Path) -> None:
+    from outlast.format.envelope import seal
+
+    about = {"format": "outlast-store", "version": 2, "store": "0" * 32, "created": "x"}
+    (path / "outlast.json").write_bytes(seal(about))
+    before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    with pytest.raises(VersionError, match="store format 2, this outlast knows 1"):
+        Store(path, create=True)
+    assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+def test_readers_change_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in [path, *path.rglob("*")]}
+    for verb in ("ls", "show", "verify", "status"):
+        assert cli([verb, str(path)]) == 0
+    assert cli(["diff", "--store", str(path)]) == 0
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in [path, *path.rglob("*")]} == before
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("what", ["link to a file", "link to a directory", "fifo", "directory"])
+def test_planted_things_are_not_followed(path: Path, tmp_path: Path, what: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"x" * 1000)
+    part = path / "step-000000002.a0001" / "part-00000.safetensors"
+    part.unlink()
+    if what == "link to a file":
+        part.symlink_to(secret)
+    elif what == "fifo":
+        os.mkfifo(part)
+    elif what == "directory":
+        part.mkdir()
+    else:
+        folder = path / "step-000000002.a0001"
+        shutil.rmtree(folder)
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    assert storekit.newest(path) == 1
+
+
+def test_a_missing_store_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NothingError, match="there is no store"):
+        Store(tmp_path / "nothing")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(NothingError, match="is not a store"):
+        Store(tmp_path / "other")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutlastError):
+        Store(tmp_path / "file" / "store", create=True)
