@@ -62,7 +62,7 @@ class Attempt:
     def save(self, step: int, *, keep: int | None = None, **more: object) -> CheckpointName:
         committed = self.writer.commit(draft(step, **more))
         if keep is not None:
-            self.pruner.learn(committed.manifest)
+            self.pruner.learn(committed.manifest, committed.manifest_bytes)
             self.prune(keep)
         return committed.name
 

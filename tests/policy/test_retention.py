@@ -10,8 +10,13 @@ from outlast.policy.retention import Held, Keep, decide, parse_keep
 KNOWN = st.sampled_from([True, False, None])
 
 
+def files_of(name, size_bytes, count):
+    return {f"{name}/{i}": size_bytes if i == 0 else 0 for i in range(count)}
+
+
 def one(step, *, size_bytes=10, files=2, good=None, **metrics):
-    return Held(name=f"s{step}", step=step, size_bytes=size_bytes, files=files, metrics=metrics, good=good)
+    held = files_of(f"s{step}", size_bytes, files)
+    return Held(name=f"s{step}", step=step, files=held, metrics=metrics, good=good)
 
 
 def steps(*numbers, **more):
@@ -26,8 +31,8 @@ def histories(draw):
         Held(
             name=f"c{i}",
             step=draw(st.integers(0, 40)),
-            size_bytes=draw(st.integers(0, 100)),
-            files=draw(st.integers(1, 3)),
+            files=files_of(f"c{i}", draw(st.integers(0, 100)), draw(st.integers(1, 3)))
+            | draw(st.sampled_from([{}, {"shared/1": 50}, {"shared/1": 50, "shared/2": 70}])),
             metrics=draw(st.dictionaries(st.sampled_from(["loss", "acc"]), st.floats(-10, 10), max_size=2)),
             good=draw(KNOWN),
         )
@@ -78,8 +83,9 @@ def test_a_good_one_stays(rule, held):
 def test_budgets_hold_but_for_what_is_spared(rule, held):
     """Over a budget, nothing is kept that could go."""
     keep = [h for h in held if h.name in decide(rule, held).keep]
-    over = (rule.bytes is not None and sum(h.size_bytes for h in keep) > rule.bytes) or (
-        rule.files is not None and sum(h.files for h in keep) > rule.files
+    files = {path: size for h in keep for path, size in h.files.items()}
+    over = (rule.bytes is not None and sum(files.values()) > rule.bytes) or (
+        rule.files is not None and len(files) > rule.files
     )
     if over:
         assert len(keep) <= 2  # the newest, and the newest good one
@@ -150,6 +156,17 @@ def test_a_byte_budget_takes_the_oldest_first():
 
 def test_a_file_budget_takes_the_oldest_first():
     assert decide(Keep(newest=9, files=5), steps(5, 4, 3, 2, 1)).keep == ("s5", "s4")
+
+
+def test_a_part_that_several_need_counts_once_and_as_long_as_one_needs_it():
+    shared = {"s1/part": 100}
+    held = [
+        Held(name=f"s{n}", step=n, files={f"s{n}/manifest": 1, f"s{n}/part": 10, **shared}, metrics={}) for n in (3, 2)
+    ] + [Held(name="s1", step=1, files={"s1/manifest": 1, **shared}, metrics={})]
+    assert decide(Keep(newest=9, bytes=123), held).keep == ("s3", "s2", "s1")
+    assert decide(Keep(newest=9, bytes=122), held).keep == ("s3", "s2")  # the shared part stays, and is counted
+    assert decide(Keep(newest=9, bytes=121), held).keep == ("s3",)
+    assert decide(Keep(newest=9, files=5), held).keep == ("s3", "s2")
 
 
 def test_a_budget_that_even_the_newest_breaks_is_said():

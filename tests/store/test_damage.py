@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import storekit
+from outlast.backends import host
 from outlast.cli.main import main as cli
 from outlast.errors import DamageError, NothingError, OutlastError, VersionError
 from outlast.store import Store
@@ -167,7 +169,10 @@ def test_a_newer_format_is_refused_and_nothing_touched(path: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
 
 
-def test_readers_change_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("place", ["here", "elsewhere"])
+def test_readers_change_nothing(path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    if place == "elsewhere":  # a live writer of which only the heartbeat is seen
+        Store(path).claim(identity=replace(host.me(), host="node7", boot="another"), takeover=True)
     before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in [path, *path.rglob("*")]}
     for verb in ("ls", "show", "verify", "status"):
         assert cli([verb, str(path)]) == 0

@@ -200,6 +200,11 @@ class Posix:
                 self.calls.unlink(temporary, dir_fd=dir_fd)
             return self.calls.stat(name, dir_fd=dir_fd).st_mtime, now
 
+    def modified(self, path: str) -> float:
+        """Return a file's time stamp, in seconds since the epoch as the file system counts them."""
+        with self.refusals(path), self._parent(path) as (dir_fd, name):
+            return self.calls.stat(name, dir_fd=dir_fd).st_mtime
+
     def write_all(self, fd: int, blocks: Sequence[Buffer]) -> None:
         """Write every byte, whatever the sizes that single calls accept."""
         for batch in _batches(blocks):

@@ -50,13 +50,13 @@ def _row(store: Any, found: Any) -> dict[str, Any]:
     if not found.committed:
         return row | {"state": "unfinished"}
     try:
-        manifest = store.manifest(found.name)
+        manifest, manifest_bytes = store.load(found.name)
     except (DamageError, StorageError) as e:
         return row | {"state": "damaged", "problem": str(e)}
     state = "done" if manifest.done else "committed" if found.counts else "fenced: does not count"
     return row | {
         "bytes": sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files),
-        "own_bytes": held(manifest).own_bytes,
+        "own_bytes": held(manifest, manifest_bytes).own_bytes,
         "created": manifest.created,
         "done": manifest.done,
         "metrics": manifest.metrics,

@@ -28,7 +28,7 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
 
 def main(args: argparse.Namespace) -> int:
     from outlast.policy import retention
-    from outlast.store import Pruner
+    from outlast.store import Pruner, held
     from outlast.units import format_size, parse_size
 
     keep = retention.Keep(
@@ -40,14 +40,14 @@ def main(args: argparse.Namespace) -> int:
     )
     store = arguments.open_store(args)
     if args.dry_run:
-        decision, held = _decide(keep, [_held(store, name) for name in store.checkpoints()])
+        decision, known = _decide(keep, [held(*store.load(name)) for name in store.checkpoints()])
     else:
         lease = store.claim(role="prune")
         outcome = "failed"
         try:
             pruner = Pruner(lease, store=store.id)
             counted, _ = pruner.look()
-            decision, held = _decide(keep, counted)
+            decision, known = _decide(keep, counted)
             pruner.remove([one.name for one in counted if one.name.format() in decision.remove])
             outcome = "pruned"
         finally:
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
             "removed": one.name.format() in decision.remove,
             "reason": decision.reasons.get(one.name.format(), ""),
         }
-        for one in held
+        for one in known
     ]
     if args.json:
         output.as_json({"store": store.path, "dry_run": args.dry_run, "checkpoints": rows})
@@ -70,12 +70,6 @@ def main(args: argparse.Namespace) -> int:
         ["checkpoint", "on disk", "", "reason"],
     )
     return 0
-
-
-def _held(store: Any, name: Any) -> Any:
-    from outlast.store import held
-
-    return held(store.manifest(name))
 
 
 def _decide(keep: Any, counted: Any) -> tuple[Any, Any]:

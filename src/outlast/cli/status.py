@@ -17,7 +17,7 @@ def main(args: argparse.Namespace) -> int:
     store = arguments.open_store(args)
     names = store.checkpoints()
     live = store.live()
-    logs = store.attempts(metrics=True)
+    logs = store.attempts()
     attempts = [_attempt(log, live_attempt=logs[-1].attempt if live else 0) for log in logs]
     newest = _newest(store, names)
     document = {

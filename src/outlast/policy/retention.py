@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from outlast.errors import UsageError
@@ -44,8 +44,7 @@ class Held:
     Args:
         name: its name.
         step: its step.
-        size_bytes: what it alone occupies.
-        files: how many files.
+        files: what it needs, its manifest included: paths with their sizes in bytes. Several may need the same file.
         metrics: its metrics.
         good: verified or just written (True), known to be damaged (False), unknown (None).
         done: the run was done with it.
@@ -53,8 +52,7 @@ class Held:
 
     name: str
     step: int
-    size_bytes: int = 0
-    files: int = 2
+    files: Mapping[str, int]
     metrics: dict[str, float]
     good: bool | None = None
     done: bool = False
@@ -135,11 +133,12 @@ def _apply_budget(rule: Keep, held: Sequence[Held], reasons: dict[str, str], spa
 
 
 def _over(rule: Keep, kept: list[Held]) -> str:
-    size, files = sum(h.size_bytes for h in kept), sum(h.files for h in kept)
+    files = {path: size for one in kept for path, size in one.files.items()}  # a shared part counts once
+    size = sum(files.values())
     if rule.bytes is not None and size > rule.bytes:
         return f"the budget is {format_size(rule.bytes)} and {format_size(size)} are left"
-    if rule.files is not None and files > rule.files:
-        return f"the budget is {rule.files} files and {files} are left"
+    if rule.files is not None and len(files) > rule.files:
+        return f"the budget is {rule.files} files and {len(files)} are left"
     return ""
 
 

@@ -52,7 +52,7 @@ def restore(
         if not found.counts:
             continue
         try:
-            manifest, report = _try(store, found, state, allow)
+            manifest, manifest_bytes, report = _try(store, found, state, allow)
         except DamageError as e:
             problems.append(_first_line(e))
             _set_aside(pruner, events, found, _first_line(e))
@@ -60,7 +60,7 @@ def restore(
             problems.append(_first_line(e))
             events.warn(f"{found.name.format()} cannot be read now: {_first_line(e)}; trying the one before")
         else:
-            pruner.learn(manifest)
+            pruner.learn(manifest, manifest_bytes)
             _say(events, found.name, manifest, acknowledged, problems)
             return Restored(name=found.name, manifest=manifest, report=report)
     if problems or acknowledged or store.quarantined():
@@ -70,11 +70,11 @@ def restore(
 
 def _try(
     store: Store, found: Found, state: MutableMapping[str, Any], allow: Collection[str]
-) -> tuple[Manifest, Report]:
-    manifest = store.manifest(found.name)
+) -> tuple[Manifest, int, Report]:
+    manifest, manifest_bytes = store.load(found.name)
     with store.source(manifest) as source:
         source.check_parts()
-        return manifest, put_back(state, manifest.tree, source.leaves, source, allow=allow)
+        return manifest, manifest_bytes, put_back(state, manifest.tree, source.leaves, source, allow=allow)
 
 
 def _set_aside(pruner: Pruner, events: Events, found: Found, reason: str) -> None:

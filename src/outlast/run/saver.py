@@ -144,7 +144,7 @@ class Saver:
     def _prune(self, committed: Committed) -> None:
         """Remove what retention does not keep. Trouble here does not undo the commit: it is said, and tried again."""
         try:
-            self._pruner.learn(committed.manifest)
+            self._pruner.learn(committed.manifest, committed.manifest_bytes)
             counted, _ = self._pruner.look()
             decision = retention.decide(self._keep, [as_held(one, committed) for one in counted])
             names = {one.name.format(): one.name for one in counted}
@@ -160,8 +160,7 @@ def as_held(one: Held, newest: Committed | None) -> retention.Held:
     return retention.Held(
         name=one.name.format(),
         step=one.name.step,
-        size_bytes=one.own_bytes,
-        files=2,
+        files=one.files,
         metrics=one.metrics,
         good=True if newest and one.name == newest.name else None,
         done=one.done,

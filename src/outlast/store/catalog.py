@@ -64,7 +64,12 @@ def scan(backend: Posix) -> tuple[Found, ...]:
 
 
 def read_manifest(backend: Posix, found: Found, store: str) -> Manifest:
-    """Read and check a checkpoint's manifest.
+    """Read and check a checkpoint's manifest: see `load_manifest`."""
+    return load_manifest(backend, found, store)[0]
+
+
+def load_manifest(backend: Posix, found: Found, store: str) -> tuple[Manifest, int]:
+    """Read and check a checkpoint's manifest; return it and its size in bytes.
 
     Raises:
         DamageError: it is not what was written, or belongs elsewhere.
@@ -83,7 +88,7 @@ def read_manifest(backend: Posix, found: Found, store: str) -> Manifest:
         raise DamageError(f"{path} belongs to store {read.store}, this one is {store}", path=path)
     if found.adopted_digest and digest_of(data) != found.adopted_digest:
         raise DamageError(f"{path} is not the manifest that a later attempt adopted", path=path)
-    return read
+    return read, len(data)
 
 
 def digest_of(manifest: bytes) -> str:

@@ -38,6 +38,7 @@ class Committed:
 
     name: CheckpointName
     manifest: Manifest
+    manifest_bytes: int
     written_bytes: int
     seconds_s: float
 
@@ -48,6 +49,9 @@ class _Written:
 
     leaf: Leaf
     parts: tuple[Part, ...]
+
+
+_Shareable = dict[tuple[str, tuple[int, ...] | None], _Written]
 
 
 class Writer:
@@ -63,7 +67,7 @@ class Writer:
     def __init__(self, lease: Lease, clock: Clock, *, store: str, lean: int = 0) -> None:
         self._lease, self._clock, self._store, self._lean = lease, clock, store, lean
         self._backend = lease.backend
-        self._written: dict[tuple[str, tuple[int, ...] | None], _Written] = {}
+        self._written: _Shareable = {}
         self._age: dict[str, int] = {}
         self._last: CheckpointName | None = None
 
@@ -78,8 +82,8 @@ class Writer:
         self._lease.check()
         name = self._make_dir(draft.step)
         try:
-            manifest, written_bytes = self._write_part(name, draft)
-            written_bytes += self._publish(name, manifest)
+            manifest, part_bytes = self._write_part(name, draft)
+            manifest_bytes = self._publish(name, manifest)
         except FileNotFoundError as e:
             self._lease.check()  # a newer attempt has swept the directory away
             raise StorageError(f"{name.format()} was removed while it was being written: {e}") from e
@@ -93,11 +97,17 @@ class Writer:
             step=draft.step,
             done=draft.done,
             bytes=sum(leaf.size_bytes for leaf in manifest.leaves),
-            written_bytes=written_bytes,
+            written_bytes=part_bytes + manifest_bytes,
             seconds=round(seconds_s, 6),
         )
-        self._remember(name, manifest)
-        return Committed(name=name, manifest=manifest, written_bytes=written_bytes, seconds_s=seconds_s)
+        self._written, self._age = self._remembered(name, manifest)
+        return Committed(
+            name=name,
+            manifest=manifest,
+            manifest_bytes=manifest_bytes,
+            written_bytes=part_bytes + manifest_bytes,
+            seconds_s=seconds_s,
+        )
 
     def _make_dir(self, step: int) -> CheckpointName:
         """Make the checkpoint's directory; a step that was saved before gets the next revision."""
@@ -109,13 +119,16 @@ class Writer:
                 self._backend.make_dir(name.format())
             except FileExistsError:
                 revision += 1  # of an earlier try that failed
+            except FileNotFoundError as e:
+                raise StorageError(f"{self._backend.root} is gone: {e}", hint="was the store removed?") from e
             else:
                 self._last = name
                 return name
 
     def _write_part(self, name: CheckpointName, draft: Draft) -> tuple[Manifest, int]:
+        shareable, self._written = self._written, {}  # should this save fail, the next one is whole
         digests = [chunk_digests(leaf.data, CHUNK_BYTES) for leaf in draft.leaves]
-        shared = [self._shared(leaf, chunks) for leaf, chunks in zip(draft.leaves, digests, strict=True)]
+        shared = [self._shared(leaf, chunks, shareable) for leaf, chunks in zip(draft.leaves, digests, strict=True)]
         fresh = [leaf for leaf, old in zip(draft.leaves, shared, strict=True) if old is None]
         parts: list[Part] = []
         offsets: dict[int, int] = {}
@@ -179,8 +192,8 @@ class Writer:
     def _clear(self, name: CheckpointName) -> None:
         """Remove what a failed save left. What cannot be removed now goes when the next attempt claims."""
         path = name.format()
-        self._written.clear()  # what is on storage is in doubt: the next save is whole
         try:
+            self._lease.check()  # a newer attempt may have adopted it: then it is not ours to remove
             for entry in sorted(self._backend.list(path), key=lambda e: e.name != MANIFEST):
                 self._backend.remove(f"{path}/{entry.name}")
             self._backend.remove(path)
@@ -193,26 +206,25 @@ class Writer:
         except StorageError:
             return  # the save's own error is on its way up and says more
 
-    def _shared(self, leaf: LeafBytes, chunks: tuple[str, ...]) -> _Written | None:
+    def _shared(self, leaf: LeafBytes, chunks: tuple[str, ...], shareable: _Shareable) -> _Written | None:
         """Return the earlier leaf whose stored bytes are these, if they may be named."""
-        old = self._written.get((leaf.path, leaf.offset))
+        old = shareable.get((leaf.path, leaf.offset))
         if old is None or leaf.data.nbytes < _SHARED_FROM_BYTES:
             return None
         same = (old.leaf.chunks, old.leaf.dtype, old.leaf.shape) == (chunks, leaf.dtype, leaf.shape)
         young = all(self._age.get(part.path, self._lean) < self._lean for part in old.parts)
         return old if same and young else None
 
-    def _remember(self, name: CheckpointName, manifest: Manifest) -> None:
-        for part in manifest.parts:
-            mine = part.path.startswith(f"{name.format()}/")
-            self._age[part.path] = 0 if mine else self._age.get(part.path, 0) + 1
-        self._written = {
+    def _remembered(self, name: CheckpointName, manifest: Manifest) -> tuple[_Shareable, dict[str, int]]:
+        """Return what the next checkpoint may share, and how many lean on each part."""
+        written: _Shareable = {
             (leaf.path, leaf.offset): _Written(leaf, tuple(manifest.parts[e.part] for e in leaf.extents))
             for leaf in manifest.leaves
             if leaf.size_bytes >= _SHARED_FROM_BYTES
         }
-        named = {part.path for part in manifest.parts}
-        self._age = {path: age for path, age in self._age.items() if path in named}
+        own = f"{name.format()}/"
+        age = {p.path: 0 if p.path.startswith(own) else self._age.get(p.path, 0) + 1 for p in manifest.parts}
+        return written, age
 
 
 def safetensors_name(leaf: LeafBytes) -> str:

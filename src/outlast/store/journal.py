@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from outlast.backends import Appender, Backend
+from outlast.backends import Appender, Backend, Reader
 from outlast.clock import Clock, iso
 from outlast.errors import DamageError, VersionError
 from outlast.format.envelope import seal, unseal
-from outlast.store.layout import JOURNAL, MAX_JOURNAL_BYTES, attempt_of, journal_path, read_whole
+from outlast.store.layout import JOURNAL, MAX_JOURNAL_BYTES, MAX_TABLE_BYTES, attempt_of, journal_path
 
 METRICS = "metrics"
 _METRICS_MARK = b'"event":"metrics"'
 _MARK_WITHIN = 120
 _HEAD_BYTES = 4 << 20
+_BLOCK_BYTES = 4 << 20
 
 
 def line(seq: int, clock: Clock, event: str, fields: dict[str, Any]) -> bytes:
@@ -82,29 +84,44 @@ def attempts(backend: Backend) -> tuple[int, ...]:
 
 def read_head(backend: Backend, attempt: int) -> AttemptLog:
     """Read the beginning of an attempt's journal: its claim and what it adopted."""
-    path = journal_path(attempt)
-    with backend.open(path) as file:
-        data = bytearray(min(file.size_bytes, _HEAD_BYTES))
-        file.read_into(memoryview(data), 0)
-    return _parse(attempt, data, metrics=False)
+    with backend.open(journal_path(attempt)) as file:
+        return _parse(attempt, _lines(file, min(file.size_bytes, _HEAD_BYTES)), metrics=False)
 
 
 def read(backend: Backend, attempt: int, *, metrics: bool = False) -> AttemptLog:
-    """Read an attempt's journal. Damaged lines are counted and left out; metrics only if asked for."""
-    return _parse(attempt, read_whole(backend, journal_path(attempt), MAX_JOURNAL_BYTES), metrics=metrics)
+    """Read an attempt's journal. Damaged lines are counted and left out.
+
+    Args:
+        backend: the store's storage.
+        attempt: whose.
+        metrics: return (and check) every line of metrics, which may be most of a journal; else only the last one.
+
+    Raises:
+        DamageError: it is no file, or larger than any journal.
+    """
+    path = journal_path(attempt)
+    with backend.open(path) as file:
+        if file.size_bytes > MAX_JOURNAL_BYTES:
+            raise DamageError(f"{path} has {file.size_bytes} bytes, more than {MAX_JOURNAL_BYTES}", path=path)
+        return _parse(attempt, _lines(file, file.size_bytes), metrics=metrics)
 
 
-def _parse(attempt: int, data: bytearray, *, metrics: bool) -> AttemptLog:
+def _parse(attempt: int, lines: Iterator[tuple[bytes, bool]], *, metrics: bool) -> AttemptLog:
     path = journal_path(attempt)
     events: list[dict[str, Any]] = []
     damaged = 0
-    for text, is_torn in _lines(data):
-        if not metrics and _METRICS_MARK in text[:_MARK_WITHIN]:
+    skipped, place = b"", 0
+    for text, is_torn in lines:
+        if not metrics and not is_torn and _METRICS_MARK in text[:_MARK_WITHIN]:
+            skipped, place = text, len(events)
             continue
         try:
             events.append(_event(text, path))
         except (DamageError, VersionError):
             damaged += not is_torn
+    if skipped:
+        with suppress(DamageError, VersionError):  # `outlast verify` reads them all, and counts
+            events.insert(place, _event(skipped, path))
     return AttemptLog(attempt=attempt, events=tuple(events), damaged=damaged)
 
 
@@ -115,11 +132,15 @@ def _event(text: bytes, path: str) -> dict[str, Any]:
     return event
 
 
-def _lines(data: bytearray) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line, and whether it is the last and has no end: cut by a crash."""
-    pieces = bytes(data).split(b"\n")
-    for piece in pieces[:-1]:
-        if piece:
-            yield piece, False
-    if pieces[-1]:
-        yield pieces[-1], True
+def _lines(file: Reader, size_bytes: int) -> Iterator[tuple[bytes, bool]]:
+    """Yield each line, and whether it is the last and has no end: cut by a crash. Reads a block at a time."""
+    rest = b""
+    for at in range(0, size_bytes, _BLOCK_BYTES):
+        block = bytearray(min(_BLOCK_BYTES, size_bytes - at))
+        file.read_into(memoryview(block), at)
+        *whole, rest = (rest + bytes(block)).split(b"\n")
+        yield from ((line, False) for line in whole if line)
+        if len(rest) > MAX_TABLE_BYTES:
+            rest = rest[:1]  # no line is as long: what follows is no event
+    if rest:
+        yield rest, True

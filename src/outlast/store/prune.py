@@ -7,7 +7,7 @@ an unreadable manifest may name any part; and nothing goes once a newer attempt 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from outlast.backends.posix import TEMPORARY
 from outlast.errors import DamageError, OutlastError, StorageError
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
-from outlast.store.catalog import Found, read_manifest, scan
+from outlast.store.catalog import Found, load_manifest, scan
 from outlast.store.layout import JOURNAL, MANIFEST, QUARANTINE, TRASH
 from outlast.store.lease import Lease
 
@@ -24,29 +24,34 @@ _STALE_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What a checkpoint holds on to: enough to decide on it and to keep its parts.
+    """What a checkpoint holds on to: enough to decide on it and to keep its files.
 
     Args:
-        own_bytes: bytes in its own directory's parts and manifestless files.
-        parts: every part and file it names, relative to the store.
+        files: its manifest and every part and file that it names, relative to the store, with their sizes in bytes.
     """
 
     name: CheckpointName
-    own_bytes: int
-    parts: frozenset[str]
+    files: Mapping[str, int]
     metrics: dict[str, float]
     done: bool
 
+    @property
+    def own_bytes(self) -> int:
+        """Return the bytes in its own directory."""
+        own = f"{self.name.format()}/"
+        return sum(size for path, size in self.files.items() if path.startswith(own))
 
-def held(manifest: Manifest) -> Held:
+
+def held(manifest: Manifest, manifest_bytes: int) -> Held:
     """Summarise a manifest."""
     name = CheckpointName(step=manifest.step, attempt=manifest.attempt, revision=manifest.revision)
-    own = f"{name.format()}/"
     return Held(
         name=name,
-        own_bytes=sum(p.size_bytes for p in manifest.parts if p.path.startswith(own))
-        + sum(f.size_bytes for f in manifest.files if f.at.startswith(own)),
-        parts=frozenset(p.path for p in manifest.parts) | frozenset(f.at for f in manifest.files),
+        files={
+            f"{name.format()}/{MANIFEST}": manifest_bytes,
+            **{part.path: part.size_bytes for part in manifest.parts},
+            **{file.at: file.size_bytes for file in manifest.files},
+        },
         metrics=manifest.metrics,
         done=manifest.done,
     )
@@ -63,9 +68,9 @@ class Pruner:
         self._held: dict[CheckpointName, Held] = {}
         self._is_tidy = False
 
-    def learn(self, manifest: Manifest) -> None:
+    def learn(self, manifest: Manifest, manifest_bytes: int) -> None:
         """Take note of a manifest that this process wrote or has read."""
-        one = held(manifest)
+        one = held(manifest, manifest_bytes)
         self._held[one.name] = one
 
     def look(self) -> tuple[tuple[Held, ...], tuple[Found, ...]]:
@@ -79,16 +84,16 @@ class Pruner:
             if not found.committed:
                 continue
             if found.name not in self._held:
-                self.learn(self._read(found))
+                self.learn(*self._read(found))
             if found.counts:
                 counted.append(self._held[found.name])
             else:
                 strays.append(found)
         return tuple(counted), tuple(strays)
 
-    def _read(self, found: Found) -> Manifest:
+    def _read(self, found: Found) -> tuple[Manifest, int]:
         try:
-            return read_manifest(self._backend, found, self._store)
+            return load_manifest(self._backend, found, self._store)
         except DamageError:
             self._lease.check()  # gone under our eyes: by a newer attempt?
             raise
@@ -126,7 +131,7 @@ class Pruner:
 
     def sweep(self, *, counted: Collection[Held], gone: Collection[CheckpointName]) -> None:
         """Remove the directories without a manifest of this and of older attempts, but for named parts."""
-        named = {part for one in counted if one.name not in gone for part in one.parts}
+        named = {path for one in counted if one.name not in gone for path in one.files}
         for found in scan(self._backend):
             if not found.committed and found.name.attempt <= self._lease.attempt:
                 self._clear(found.name, named)
@@ -154,7 +159,7 @@ class Pruner:
             counted, _ = self.look()
         except OutlastError:
             return  # another one is damaged too; its turn comes
-        named = {part for one in counted for part in one.parts}
+        named = {path for one in counted for path in one.files}
         for entry in self._backend.list(path):
             if f"{path}/{entry.name}" not in named:
                 self._backend.move(f"{path}/{entry.name}", f"{to}/{entry.name}")

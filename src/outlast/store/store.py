@@ -11,7 +11,7 @@ from typing import Any
 
 from outlast.backends import Posix, Syscalls, host, mounts
 from outlast.clock import SYSTEM, Clock, iso
-from outlast.errors import DamageError, NothingError, StorageError, UsageError
+from outlast.errors import DamageError, NothingError, UsageError
 from outlast.format.envelope import seal
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
@@ -85,9 +85,13 @@ class Store:
 
     def manifest(self, name: CheckpointName) -> Manifest:
         """Read a checkpoint's manifest. Raises NothingError, DamageError, StorageError."""
+        return self.load(name)[0]
+
+    def load(self, name: CheckpointName) -> tuple[Manifest, int]:
+        """Read a checkpoint's manifest; return it and its size in bytes. Raises as `manifest` does."""
         for found in catalog.scan(self.backend):
             if found.name == name and found.committed:
-                return catalog.read_manifest(self.backend, found, self.id)
+                return catalog.load_manifest(self.backend, found, self.id)
         raise NothingError(f"there is no checkpoint {name.format()} in {self.path}", hint="see: outlast ls")
 
     def source(self, manifest: Manifest) -> Source:
@@ -134,8 +138,12 @@ class Store:
         got.journal.record(ADOPT, checkpoints=accepted)
         return got
 
-    def live(self) -> host.Identity | None:
-        """Return who writes to this run now, as far as can be told without waiting; None if nobody does."""
+    def live(self, *, probe: bool = False) -> host.Identity | None:
+        """Return who writes to this run now, as far as can be told without waiting; None if nobody does.
+
+        Of a writer on another node only the heartbeat is seen. A reader compares it with its own clock; with `probe`
+        a file is made and removed, and the file system's clock decides.
+        """
         numbers = journals.attempts(self.backend)
         if not numbers:
             return None
@@ -146,10 +154,8 @@ class Store:
             return None
         alive = host.is_alive(owner, host.me())
         if alive is None:
-            try:
-                last, now = self.backend.heartbeat(journal_path(log.attempt))
-            except StorageError:
-                return None  # a read-only view cannot tell
+            path = journal_path(log.attempt)
+            last, now = self.backend.heartbeat(path) if probe else (self.backend.modified(path), self.clock.wall())
             alive = now - last < lease.SILENT_S
         return owner if alive else None
 
@@ -157,7 +163,7 @@ class Store:
         """Leave a request for the live run: `stop` (save and leave) or `save`."""
         if kind not in REQUESTS:
             raise UsageError(f"unknown request {kind!r}: expected one of {', '.join(REQUESTS)}")
-        if self.live() is None:
+        if self.live(probe=True) is None:
             raise NothingError(f"no run is alive on {self.path}", hint="see: outlast status")
         try:
             self.backend.make_dir(CONTROL)
