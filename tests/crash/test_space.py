@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mounting
+import outlast
 import storekit
 from outlast.cli.main import main as cli
 from outlast.errors import SpaceError, StorageError
+from outlast.store import Store
 from storekit import Attempt
 
 
@@ -38,6 +42,68 @@ def test_full_disk(tmp_path: Path) -> None:
         report(b"ok")
 
     assert run_in_namespace(work) == b"ok"
+
+
+def test_the_prune_verb_makes_room_on_a_disk_without_a_free_byte(tmp_path: Path) -> None:
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "small", "size=900k")
+        path = tmp_path / "small" / "store"
+        attempt = Attempt.begin(path, lean=0)
+        for step in (1, 2, 3):
+            attempt.save(step)
+        attempt.lease.end("failed")
+        with open(tmp_path / "small" / "ballast", "wb", buffering=0) as ballast, pytest.raises(OSError, match="space"):
+            while True:
+                ballast.write(b"x" * 4096)
+        with pytest.raises(SpaceError):
+            Attempt.begin(path)
+        assert cli(["prune", str(path), "--keep", "1"]) == 0
+        assert storekit.counted_steps(path) == [3]
+        assert cli(["verify", str(path)]) == 0
+        log = Store(path).attempts()[-1]
+        assert [event["event"] for event in log.events] == ["claim", "adopt", "pruned", "ended"]
+        again = Attempt.begin(path)
+        assert again.restore() == 3
+        again.save(4)
+        report(b"ok")
+
+    assert run_in_namespace(work) == b"ok"
+
+
+def test_a_run_told_to_warn_goes_on_over_a_full_disk_and_saves_when_there_is_room(tmp_path: Path, capfd) -> None:
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "small", "size=1m")
+        path, ballast = tmp_path / "small" / "store", tmp_path / "small" / "ballast"
+        state = {"x": np.zeros(5000), "t": 0}
+        with outlast.Run(path, state, every=1, keep=1, on_error="warn") as run:
+            for step in run.steps(40):
+                if step == 10:
+                    run.wait()
+                    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+                        while True:
+                            file.write(b"x" * 1024)
+                if step == 30:
+                    assert newest_step(path) in (9, 10, 11)
+                    ballast.unlink()
+                state["x"] += 1
+                state["t"] += 1
+                run.log(loss=1 / (step + 1), text_length=step)
+        report(b"ok")
+        assert outlast.Store(path).checkpoints()[0].step == 40
+        assert cli(["verify", str(path)]) == 0
+        rows = [
+            row for e in Store(path).attempts(metrics=True)[0].events if e["event"] == "metrics" for row in e["rows"]
+        ]
+        assert [row[0] for row in rows] == list(range(40))  # nothing that was logged is lost
+
+    assert run_in_namespace(work) == b"ok"
+    assert "the run goes on" in capfd.readouterr().err
+
+
+def newest_step(path: Path) -> int:
+    return outlast.Store(path).checkpoints()[0].step
 
 
 def test_no_inodes(tmp_path: Path) -> None:

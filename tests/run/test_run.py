@@ -10,13 +10,17 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import outlast
+from outlast.backends import host
 from outlast.cli.main import main as cli
+from outlast.store import Source
+from outlast.testing import FakeClock
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -373,6 +377,59 @@ def test_signals_are_given_back(tmp_path: Path) -> None:
     with outlast.Run(tmp_path / "s", {"x": 1}):
         assert signal.getsignal(signal.SIGTERM) != before[0]
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)] == before
+
+
+def _begun(path: Path) -> Path:
+    """Make a run that has saved once and is not done."""
+    with pytest.raises(ZeroDivisionError), outlast.Run(path, {"a": np.ones(9), "b": np.ones(9)}) as run:
+        run.save()
+        run.wait()
+        raise ZeroDivisionError
+    return path
+
+
+def test_a_notice_during_the_restore_leaves_before_the_next_leaf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = _begun(tmp_path / "s"), []
+    before = signal.getsignal(signal.SIGTERM)
+    real = Source.read_into
+
+    def reading(source: Source, name: str, view: memoryview) -> None:
+        read.append(name)
+        assert any(thread.name == "outlast-keeper" for thread in threading.enumerate())  # others see that we live
+        signal.raise_signal(signal.SIGTERM)
+        real(source, name, view)
+
+    monkeypatch.setattr(Source, "read_into", reading)
+    with pytest.raises(outlast.Preempted, match="SIGTERM"):
+        outlast.Run(path, {"a": np.zeros(9), "b": np.zeros(9)}).__enter__()
+    assert read == ["a"]
+    assert outlast.Store(path).attempts()[-1].last("ended")["outcome"] == "preempted"
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not [t for t in threading.enumerate() if t.name.startswith("outlast")]
+    monkeypatch.setattr(Source, "read_into", real)
+    with outlast.Run(path, {"a": np.zeros(9), "b": np.zeros(9)}) as run:
+        assert run.restored is not None
+
+
+def test_the_wait_for_a_silent_attempt_is_said_and_can_be_left(tmp_path: Path, capfd) -> None:
+    path = _begun(tmp_path / "s")
+    elsewhere = replace(host.me(), host="node7", boot="another")
+    outlast.Store(path).claim(identity=elsewhere)
+
+    class Interrupting(FakeClock):
+        def sleep(self, seconds_s: float) -> None:
+            super().sleep(seconds_s)
+            if len(self.slept_s) == 3:
+                signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(outlast.Preempted, match="SIGTERM"):
+        outlast.Run(path, {"a": np.zeros(9), "b": np.zeros(9)}, clock=Interrupting()).__enter__()
+    said = capfd.readouterr().err
+    assert said.count("on node7) did not say that it ended: watching it for 60 s at most") == 1
+    with outlast.Run(path, {"a": np.zeros(9), "b": np.zeros(9)}, clock=FakeClock()) as run:
+        assert run.attempt == 3
 
 
 def test_at_most_three_files_a_checkpoint(tmp_path: Path) -> None:

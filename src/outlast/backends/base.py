@@ -53,7 +53,7 @@ class Appender(Protocol):
     """An open journal. One owner; not safe between threads."""
 
     def append(self, data: bytes, *, sync: bool) -> None:
-        """Add `data` at the end; durable on return if `sync`."""
+        """Add `data` at the end; durable on return if `sync`. After an error all, some or nothing of it is there."""
         ...
 
     def touch(self) -> None:

@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -63,14 +63,20 @@ class _Reader:
 
 
 class _Appender:
-    def __init__(self, owner: Posix, fd: int, path: str) -> None:
-        self._owner, self._fd, self._path = owner, fd, path
+    def __init__(self, owner: Posix, fd: int, path: str, size_bytes: int) -> None:
+        self._owner, self._fd, self._path, self._size_bytes = owner, fd, path, size_bytes
 
     def append(self, data: bytes, *, sync: bool) -> None:
         with self._owner.refusals(self._path, len(data)):
-            self._owner.write_all(self._fd, [data])
-            if sync:
-                self._owner.calls.fsync(self._fd)
+            try:
+                self._owner.write_all(self._fd, [data])
+                if sync:
+                    self._owner.calls.fsync(self._fd)
+            except OSError:
+                with suppress(OSError):  # what was cut off then stays: readers skip it, the next line begins anew
+                    self._owner.calls.truncate(self._fd, self._size_bytes)
+                raise
+        self._size_bytes += len(data)
 
     def touch(self) -> None:
         with self._owner.refusals(self._path):
@@ -155,7 +161,8 @@ class Posix:
 
     def appender(self, path: str) -> _Appender:
         with self.refusals(path), self._parent(path) as (dir_fd, name):
-            return _Appender(self, self.calls.open(name, _APPEND, dir_fd=dir_fd), path)
+            fd = self.calls.open(name, _APPEND, dir_fd=dir_fd)
+            return _Appender(self, fd, path, self.calls.fstat(fd).st_size)
 
     def make_dir(self, path: str) -> None:
         with self.refusals(path), self._parent(path) as (dir_fd, name):

@@ -51,6 +51,9 @@ class Syscalls:
     def stat(self, path: str, *, dir_fd: int) -> os.stat_result:
         return os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
 
+    def truncate(self, fd: int, size_bytes: int) -> None:
+        os.ftruncate(fd, size_bytes)
+
     def utime(self, fd: int) -> None:
         os.utime(fd)
 

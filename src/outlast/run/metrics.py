@@ -6,7 +6,7 @@ import math
 import threading
 from typing import Any
 
-from outlast.errors import UsageError
+from outlast.errors import OutlastError, UsageError
 from outlast.store import Journal
 from outlast.store.journal import METRICS
 
@@ -49,7 +49,12 @@ class Metrics:
             rows, self._rows = self._rows, []
         if rows:
             plain = [[step, {n: _plain(v) for n, v in row.items()}] for step, row in rows]
-            self._journal.record(METRICS, sync=False, rows=plain)
+            try:
+                self._journal.record(METRICS, sync=False, rows=plain)
+            except OutlastError:
+                with self._lock:
+                    self._rows[:0] = rows  # for the next time
+                raise
 
 
 def _plain(value: float) -> float | str:

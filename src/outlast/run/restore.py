@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from outlast.errors import DamageError, OutlastError, StorageError
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
 from outlast.run.events import Events
-from outlast.store import AttemptLog, Found, Pruner, Store
+from outlast.store import AttemptLog, Found, Pruner, Source, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,18 @@ class Restored:
     name: CheckpointName | None
     manifest: Manifest | None
     report: Report | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heeding:
+    """A source that looks up between two leaves: large states take long to read."""
+
+    source: Source
+    heed: Callable[[], None]
+
+    def read_into(self, path: str, view: memoryview) -> None:
+        self.heed()
+        self.source.read_into(path, view)
 
 
 def finished(store: Store) -> Manifest | None:
@@ -37,9 +49,17 @@ def finished(store: Store) -> Manifest | None:
 
 
 def restore(
-    store: Store, pruner: Pruner, state: MutableMapping[str, Any], events: Events, *, allow: Collection[str]
+    store: Store,
+    pruner: Pruner,
+    state: MutableMapping[str, Any],
+    events: Events,
+    *,
+    allow: Collection[str],
+    heed: Callable[[], None],
 ) -> Restored:
     """Put the newest good checkpoint back into `state`; what is damaged goes to quarantine.
+
+    `heed` is called before each leaf: if it raises, the state is left half filled.
 
     Raises:
         DamageError: the store had checkpoints, and none of them is good.
@@ -52,7 +72,7 @@ def restore(
         if not found.counts:
             continue
         try:
-            manifest, manifest_bytes, report = _try(store, found, state, allow)
+            manifest, manifest_bytes, report = _try(store, found, state, allow, heed)
         except DamageError as e:
             problems.append(_first_line(e))
             _set_aside(pruner, events, found, _first_line(e))
@@ -69,12 +89,16 @@ def restore(
 
 
 def _try(
-    store: Store, found: Found, state: MutableMapping[str, Any], allow: Collection[str]
+    store: Store, found: Found, state: MutableMapping[str, Any], allow: Collection[str], heed: Callable[[], None]
 ) -> tuple[Manifest, int, Report]:
     manifest, manifest_bytes = store.load(found.name)
     with store.source(manifest) as source:
         source.check_parts()
-        return manifest, manifest_bytes, put_back(state, manifest.tree, source.leaves, source, allow=allow)
+        return (
+            manifest,
+            manifest_bytes,
+            put_back(state, manifest.tree, source.leaves, _Heeding(source, heed), allow=allow),
+        )
 
 
 def _set_aside(pruner: Pruner, events: Events, found: Found, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, MutableMapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -25,8 +25,8 @@ from outlast.run.restore import finished, restore
 from outlast.run.saver import Moment, Saver
 from outlast.run.schedule import Schedule
 from outlast.run.shield import shielded
-from outlast.store import Committed, Lease, Pruner, Store, Writer
-from outlast.units import format_size
+from outlast.store import SILENT_S, Committed, Lease, Pruner, Store, Writer
+from outlast.units import format_duration, format_size
 
 _MAX_LEAN = 8
 
@@ -190,12 +190,14 @@ class Run:
             self._events.warn(warning)
         self._check_space(capture.check(self._state))
         self._exit_if_done()
-        self._lease = self._claim()
-        try:
-            self._begin()
-        except BaseException as e:
-            self._lease.end("failed", error=type(e).__name__)
-            raise
+        with ExitStack() as undo:
+            if not self._notice.install():
+                self._events.warn("not in the main thread: signals are not heard, use outlast stop")
+            undo.callback(self._notice.uninstall)
+            self._lease = self._claim()
+            undo.push(self._end_early)
+            self._begin(undo)
+            undo.pop_all()
         self._entered = True
         return self
 
@@ -216,7 +218,7 @@ class Run:
         finally:
             self._close(outcome, error)
 
-    def _begin(self) -> None:
+    def _begin(self, undo: ExitStack) -> None:
         store, lease = self._store, self._lease
         control = controls.from_environment()
         pruner = Pruner(lease, store=store.id)
@@ -239,17 +241,32 @@ class Run:
             control=control,
             flush=self._metrics.flush,
         )
-        self._restore(pruner)
-        self._schedule.learn(store.attempts())
-        if not self._notice.install():
-            self._events.warn("not in the main thread: signals are not heard, use outlast stop")
-        self._keeper.start()
+        undo.callback(self._saver.close)
+        self._keeper.start()  # a restore may take longer than a silent attempt is believed to live
+        undo.callback(self._keeper.stop)
         if control:
             control.register(store.path)
+        self._restore(pruner)
+        self._heed()
+        self._schedule.learn(store.attempts())
         self._schedule.saved(self.step, self._saver)
 
+    def _heed(self) -> None:
+        """Leave, if we were told to before the first step: there is nothing to save yet."""
+        reason = self._notice.reason
+        if reason is not None:
+            self._events.tell("notice", f"{reason}: leaving before the first step", reason=reason)
+            raise Preempted(reason)
+
+    def _end_early(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Record that this attempt ended before its first step."""
+        del kind, trace
+        self._end("preempted" if isinstance(error, Preempted) else "failed", error)
+
     def _restore(self, pruner: Pruner) -> None:
-        found = restore(self._store, pruner, self._state, self._events, allow=self._allow)
+        found = restore(self._store, pruner, self._state, self._events, allow=self._allow, heed=self._heed)
         if found.manifest is None:
             self._lease.journal.record("started", step=0)
             return
@@ -265,10 +282,18 @@ class Run:
 
     def _claim(self) -> Lease:
         try:
-            return self._store.claim(takeover=self._takeover)
+            return self._store.claim(takeover=self._takeover, waiting=self._waiting)
         except BusyError:
             self._exit_if_done()  # it may have finished while we asked
             raise
+
+    def _waiting(self, owner: str, is_first: bool) -> None:  # noqa: FBT001  (a callback)
+        """Hear that the claim waits for a sign of life of an attempt that may be dead."""
+        self._heed()
+        if is_first:
+            limit = format_duration(SILENT_S)
+            text = f"the last attempt ({owner}) did not say that it ended: watching it for {limit} at most"
+            self._events.tell("waiting", text)
 
     def _exit_if_done(self) -> None:
         done = finished(self._store)
@@ -298,14 +323,27 @@ class Run:
         self._saver.close()
         self._keeper.stop()
         self._notice.uninstall()
+        self._end(outcome, error)
+
+    def _end(self, outcome: str, error: BaseException | None) -> None:
         fields = {"reason": error.reason} if isinstance(error, Preempted) else {}
         if error is not None and not isinstance(error, Preempted):
             fields = {"error": type(error).__name__}
         try:
             self._metrics.flush()
+        except OutlastError as e:
+            self._events.warn(f"the last metrics could not be recorded: {e}")
+        try:
             self._lease.end(outcome, step=self.step, **fields)
         except OutlastError as e:
             self._events.warn(f"the end of this attempt could not be recorded: {e}")
+
+    def _record(self, event: str, **fields: Any) -> None:
+        """Record what no restart depends on: on a full disk that must not keep us from saving, or from going on."""
+        try:
+            self._lease.journal.record(event, sync=False, **fields)
+        except OutlastError as e:
+            self._events.warn(f"{event!r} could not be recorded: {e}")
 
     # -- the boundary ------------------------------------------------------------------------------------
 
@@ -345,7 +383,7 @@ class Run:
     def _leave(self, reason: str) -> None:
         """Save, wait until it is durable, and leave with status 85."""
         self._events.tell("notice", f"{reason}: saving and leaving at step {self.step}", reason=reason)
-        self._lease.journal.record("notice", sync=False, reason=reason, step=self.step)
+        self._record("notice", reason=reason, step=self.step)
         try:
             self._saver.wait()
         except FencedError:
@@ -362,7 +400,7 @@ class Run:
             self._failed(error)
 
     def _failed(self, error: OutlastError) -> None:
-        self._lease.journal.record("save failed", sync=False, error=str(error), kind=error.kind)
+        self._record("save failed", error=str(error), kind=error.kind)
         if self._on_error == "stop" or isinstance(error, (FencedError, CaptureError)):
             raise error
         self._schedule.saved(self.step, self._saver)  # not at each boundary again

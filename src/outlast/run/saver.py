@@ -118,7 +118,10 @@ class Saver:
         self._thread.shutdown(wait=True)
 
     def _persist(self, draft: Draft, began_s: float) -> Committed:
-        self._flush()
+        try:
+            self._flush()
+        except OutlastError as e:
+            self._events.warn(f"metrics could not be recorded now: {e}")
         committed = self._writer.commit(draft)
         self.last = committed
         self.latency_s.append(self._clock.monotonic() - began_s)

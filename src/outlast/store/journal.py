@@ -10,7 +10,7 @@ from typing import Any
 
 from outlast.backends import Appender, Backend, Reader
 from outlast.clock import Clock, iso
-from outlast.errors import DamageError, VersionError
+from outlast.errors import DamageError, SpaceError, VersionError
 from outlast.format.envelope import seal, unseal
 from outlast.store.layout import JOURNAL, MAX_JOURNAL_BYTES, MAX_TABLE_BYTES, attempt_of, journal_path
 
@@ -27,10 +27,18 @@ def line(seq: int, clock: Clock, event: str, fields: dict[str, Any]) -> bytes:
 
 
 class Journal:
-    """The journal of the attempt that this process is. Safe between threads."""
+    """The journal of the attempt that this process is. Safe between threads.
 
-    def __init__(self, appender: Appender, clock: Clock, *, seq: int) -> None:
-        self._appender, self._clock, self._seq = appender, clock, seq
+    Args:
+        appender: its file.
+        clock: for the time stamps.
+        seq: the number of the next line.
+        backlog: lines that had no room when the file was made. While they have none, what is recorded joins them;
+            only who removes begins like that, and acknowledges nothing.
+    """
+
+    def __init__(self, appender: Appender, clock: Clock, *, seq: int, backlog: bytes = b"") -> None:
+        self._appender, self._clock, self._seq, self._backlog = appender, clock, seq, backlog
         self._lock = threading.Lock()
         self._torn = False
 
@@ -41,13 +49,18 @@ class Journal:
             StorageError: the line may or may not be there; the next one starts on a line of its own.
         """
         with self._lock:
-            data = line(self._seq, self._clock, event, fields)
+            data = self._backlog + line(self._seq, self._clock, event, fields)
             self._seq += 1
-            if self._torn:
-                data = b"\n" + data
+            begin = b"\n" if self._torn else b""
             self._torn = True
-            self._appender.append(data, sync=sync)
-            self._torn = False
+            try:
+                self._appender.append(begin + data, sync=sync)
+            except SpaceError:
+                if not self._backlog:
+                    raise
+                self._backlog = data
+            else:
+                self._torn, self._backlog = False, b""
 
     def touch(self) -> None:
         """Refresh the heartbeat."""

@@ -7,11 +7,12 @@ refusal and going on; if it errs, the older attempt is fenced.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from outlast.backends import Posix, host
 from outlast.clock import Clock
-from outlast.errors import BusyError, FencedError, StorageError
+from outlast.errors import BusyError, FencedError, SpaceError, StorageError
 from outlast.format.names import CheckpointName
 from outlast.store import journal as journals
 from outlast.store.journal import AttemptLog, Journal
@@ -21,6 +22,9 @@ HEARTBEAT_S = 10.0
 SILENT_S = 60.0  # six heartbeats; also as long as NFS may show an old time stamp
 _POLL_S = 2.0
 _TRIES = 100
+RUN = "run"  # the role of an attempt that saves
+
+Waiting = Callable[[str, bool], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,9 @@ def claim(
     identity: host.Identity,
     *,
     store: str,
-    role: str = "run",
+    role: str = RUN,
     takeover: bool = False,
+    waiting: Waiting | None = None,
 ) -> Lease:
     """Claim the next attempt of a run.
 
@@ -68,6 +73,8 @@ def claim(
         store: the store's id, repeated in the claim.
         role: what the attempt is for: `run`, or a verb of the command line.
         takeover: do not ask whether the last attempt lives; it is fenced from now on.
+        waiting: told who is watched for a sign of life, and whether for the first time, before each further wait; what
+            it raises goes through.
 
     Raises:
         BusyError: the last attempt still lives, or another one was quicker.
@@ -75,17 +82,34 @@ def claim(
     for _ in range(_TRIES):
         newest = max(journals.attempts(backend), default=0)
         if newest and not takeover:
-            _await_end(backend, clock, identity, journals.read(backend, newest))
+            _await_end(backend, clock, identity, journals.read(backend, newest), waiting or _no_matter)
         number = 1 + max(newest, _newest_directory(backend))
         path = journal_path(number)
         fields = {"store": store, "attempt": number, "role": role, **identity.record()}
+        line = journals.line(0, clock, "claim", fields)
         try:
-            backend.create(path, [journals.line(0, clock, "claim", fields)])
+            backlog = _create(backend, path, line, needs_room=role == RUN)
         except FileExistsError:
             continue  # somebody else was quicker: judge again, by them
         backend.sync(JOURNAL)
-        return Lease(attempt=number, journal=Journal(backend.appender(path), clock, seq=1), backend=backend)
+        journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
+        return Lease(attempt=number, journal=journal, backend=backend)
     raise StorageError(f"{backend.root}: no attempt could be claimed in {_TRIES} tries")
+
+
+def _create(backend: Posix, path: str, line: bytes, *, needs_room: bool) -> bytes:
+    """Make a journal; return what of it had no room.
+
+    Who only removes must be able to on a full disk: an empty file is a claim too, its line follows.
+    """
+    try:
+        backend.create(path, [line])
+    except SpaceError:
+        if needs_room:
+            raise
+        backend.create(path, [])
+        return line
+    return b""
 
 
 def _newest_directory(backend: Posix) -> int:
@@ -93,7 +117,11 @@ def _newest_directory(backend: Posix) -> int:
     return max((name.attempt for name in names if name), default=0)
 
 
-def _await_end(backend: Posix, clock: Clock, mine: host.Identity, log: AttemptLog) -> None:
+def _no_matter(owner: str, is_first: bool) -> None:  # noqa: FBT001  (a callback)
+    del owner, is_first
+
+
+def _await_end(backend: Posix, clock: Clock, mine: host.Identity, log: AttemptLog, waiting: Waiting) -> None:
     """Return when the attempt of `log` is over; raise BusyError if it lives."""
     if log.last("ended"):
         return
@@ -102,10 +130,10 @@ def _await_end(backend: Posix, clock: Clock, mine: host.Identity, log: AttemptLo
     if owner and _is_requeued(owner, mine):
         return
     alive = host.is_alive(owner, mine) if owner else None
+    who = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
     if alive is None:
-        alive = _is_heard(backend, clock, journal_path(log.attempt))
+        alive = _is_heard(backend, clock, journal_path(log.attempt), lambda is_first: waiting(who, is_first))
     if alive:
-        who = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
         message = f"attempt {log.attempt} of this run still lives: {who} writes to {backend.root}"
         hint = "wait for it, or end it: outlast stop STORE (it saves first), or kill that process"
         raise BusyError(message, hint=hint)
@@ -116,11 +144,12 @@ def _is_requeued(owner: host.Identity, mine: host.Identity) -> bool:
     return bool(mine.job) and owner.job == mine.job and mine.restart > owner.restart
 
 
-def _is_heard(backend: Posix, clock: Clock, path: str) -> bool:
+def _is_heard(backend: Posix, clock: Clock, path: str, waiting: Callable[[bool], None]) -> bool:
     """Watch a heartbeat until it moves (True) or has been silent for SILENT_S (False)."""
     first, now = backend.heartbeat(path)
     waited = 0.0
     while waited < SILENT_S and now - first < SILENT_S:
+        waiting(waited == 0.0)
         clock.sleep(_POLL_S)
         waited += _POLL_S
         last, now = backend.heartbeat(path)

@@ -126,14 +126,21 @@ class Store:
         """Return the names of what was moved to quarantine."""
         return tuple(entry.name for entry in self.backend.list(QUARANTINE))
 
-    def claim(self, *, role: str = "run", takeover: bool = False, identity: host.Identity | None = None) -> Lease:
-        """Become the run's next attempt and take stock of what older ones left.
+    def claim(
+        self,
+        *,
+        role: str = "run",
+        takeover: bool = False,
+        identity: host.Identity | None = None,
+        waiting: lease.Waiting | None = None,
+    ) -> Lease:
+        """Become the run's next attempt and take stock of what older ones left. See `lease.claim`.
 
         Raises:
             BusyError: another attempt lives.
         """
         mine = identity or host.me()
-        got = lease.claim(self.backend, self.clock, mine, store=self.id, role=role, takeover=takeover)
+        got = lease.claim(self.backend, self.clock, mine, store=self.id, role=role, takeover=takeover, waiting=waiting)
         accepted = catalog.adoption(self.backend, catalog.scan(self.backend), got.attempt)
         got.journal.record(ADOPT, checkpoints=accepted)
         return got

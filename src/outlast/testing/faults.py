@@ -99,6 +99,9 @@ class CountedCalls(Syscalls):
         found: os.stat_result = self._do("stat", lambda: super(CountedCalls, self).stat(path, dir_fd=dir_fd))
         return found
 
+    def truncate(self, fd: int, size_bytes: int) -> None:
+        self._do("truncate", lambda: super(CountedCalls, self).truncate(fd, size_bytes))
+
     def utime(self, fd: int) -> None:
         self._do("utime", lambda: super(CountedCalls, self).utime(fd))
 
