@@ -27,7 +27,7 @@ def test_keep(call, plain):
 
 def test_json(call, plain):
     found = call("prune", plain, "--keep", "2", "--json").json
-    assert found.keys() == {"store", "dry_run", "checkpoints"}
+    assert found.keys() == {"store", "dry_run", "checkpoints", "quarantined"}
     assert (found["store"], found["dry_run"]) == (str(plain), False)
     assert all(row.keys() == {"checkpoint", "bytes", "removed", "reason"} for row in found["checkpoints"])
     assert [(row["checkpoint"], row["removed"]) for row in found["checkpoints"]] == [
@@ -148,3 +148,15 @@ def test_no_store_is_made(call, tmp_path):
 
 def test_the_help_tells_how_to_ask_for_the_lowest(call):
     assert "--best=-METRIC" in call("prune", "--help").out
+
+
+def test_damaged_manifests_are_set_aside_when_asked(call, plain):
+    flip(plain / STEPS[1] / "manifest.json", 30)
+    assert call("prune", plain, "--keep", "1").status == 3
+    assert names(plain) == STEPS
+    found = call("prune", plain, "--keep", "1", "--quarantine")
+    assert found.status == 0, found.err
+    assert f"{STEPS[1]}: its manifest is damaged; moved to quarantine" in found.out
+    assert names(plain) == STEPS[:1]
+    moved = sorted(p.name for p in (plain / "quarantine").rglob("*") if p.is_file())
+    assert moved == ["manifest.json", "part-00000.safetensors"]

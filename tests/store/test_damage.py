@@ -100,6 +100,18 @@ def test_quarantine_keeps_the_damage_and_goes_on(path: Path) -> None:
     assert storekit.newest(path) == 2
 
 
+def test_of_two_damaged_manifests_nothing_is_deleted(path: Path) -> None:
+    """While the second cannot be read, it may name the parts of the first: they follow later."""
+    for step in (1, 2):
+        flip(path / f"step-00000000{step}.a0001" / "manifest.json", 30)
+    attempt = Attempt.begin(path)
+    assert attempt.restore() is None
+    attempt.save(3, keep=1)
+    kept = sorted(p.name for p in (path / "quarantine").rglob("*") if p.is_file())
+    assert kept == ["manifest.json"] * 2 + ["part-00000.safetensors"] * 2
+    assert sorted(p.name for p in path.glob("step-*")) == ["step-000000003.a0002"]
+
+
 def test_a_damaged_part_that_others_name_stays_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "shared"
     attempt = Attempt.begin(path, lean=5)

@@ -23,6 +23,9 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--best", metavar="METRIC", help=best)
     parser.add_argument("--bytes", metavar="SIZE", help="keep no more bytes than this (e.g. 50GiB)")
     parser.add_argument("--files", type=int, metavar="N", help="keep no more files than this")
+    parser.add_argument(
+        "--quarantine", action="store_true", help="first set checkpoints aside whose manifest is damaged"
+    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go, and why")
 
 
@@ -39,6 +42,7 @@ def main(args: argparse.Namespace) -> int:
         files=args.files,
     )
     store = arguments.open_store(args)
+    quarantined: list[str] = []
     if args.dry_run:
         decision, known = _decide(keep, [held(*store.load(name)) for name in store.checkpoints()])
     else:
@@ -46,6 +50,7 @@ def main(args: argparse.Namespace) -> int:
         outcome = "failed"
         try:
             pruner = Pruner(lease, store=store.id)
+            quarantined = _set_aside(store, pruner) if args.quarantine else []
             counted, _ = pruner.look()
             decision, known = _decide(keep, counted)
             pruner.remove([one.name for one in counted if one.name.format() in decision.remove])
@@ -62,14 +67,31 @@ def main(args: argparse.Namespace) -> int:
         for one in known
     ]
     if args.json:
-        output.as_json({"store": store.path, "dry_run": args.dry_run, "checkpoints": rows})
+        output.as_json({"store": store.path, "dry_run": args.dry_run, "checkpoints": rows, "quarantined": quarantined})
         return 0
+    for name in quarantined:
+        print(f"{name}: its manifest is damaged; moved to quarantine")
     gone = "would go" if args.dry_run else "removed"
     output.table(
         [[r["checkpoint"], format_size(r["bytes"]), gone if r["removed"] else "kept", r["reason"]] for r in rows],
         ["checkpoint", "on disk", "", "reason"],
     )
     return 0
+
+
+def _set_aside(store: Any, pruner: Any) -> list[str]:
+    """Quarantine the checkpoints whose manifest is not what was written; return their names."""
+    from outlast.errors import DamageError
+
+    names = []
+    for found in store.scan():
+        if found.committed:
+            try:
+                store.load(found.name)
+            except DamageError as e:
+                pruner.quarantine(found.name, str(e))
+                names.append(found.name.format())
+    return names
 
 
 def _decide(keep: Any, counted: Any) -> tuple[Any, Any]:

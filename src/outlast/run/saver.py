@@ -11,7 +11,7 @@ from typing import Any
 
 from outlast.capture import Pool, snapshot
 from outlast.clock import Clock, iso
-from outlast.errors import FencedError, OutlastError
+from outlast.errors import DamageError, FencedError, OutlastError
 from outlast.format.model import Node
 from outlast.policy import retention
 from outlast.run.control import Control
@@ -155,7 +155,10 @@ class Saver:
         except FencedError:
             raise
         except (OutlastError, FileNotFoundError) as e:
-            self._events.warn(f"nothing was pruned: {e}")
+            what = (
+                "outlast verify says what is damaged, outlast prune --quarantine sets it aside when the run has ended"
+            )
+            self._events.warn(f"nothing was pruned: {e}{f'; {what}' if isinstance(e, DamageError) else ''}")
 
 
 def as_held(one: Held, newest: Committed | None) -> retention.Held:

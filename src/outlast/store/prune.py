@@ -132,8 +132,13 @@ class Pruner:
     def sweep(self, *, counted: Collection[Held], gone: Collection[CheckpointName]) -> None:
         """Remove the directories without a manifest of this and of older attempts, but for named parts."""
         named = {path for one in counted if one.name not in gone for path in one.files}
+        damaged = self._quarantined()
         for found in scan(self._backend):
-            if not found.committed and found.name.attempt <= self._lease.attempt:
+            if found.committed or found.name.attempt > self._lease.attempt:
+                continue
+            if found.name in damaged:
+                self._move_parts(found.name, damaged[found.name], named)
+            else:
                 self._clear(found.name, named)
         for entry in self._backend.list(""):
             if entry.name.startswith(TRASH) and entry.kind == "dir":
@@ -158,13 +163,27 @@ class Pruner:
         try:
             counted, _ = self.look()
         except OutlastError:
-            return  # another one is damaged too; its turn comes
-        named = {path for one in counted for path in one.files}
+            return  # another one is damaged too; its turn comes, and the next sweep moves the parts
+        self._move_parts(name, to, {path for one in counted for path in one.files})
+
+    def _quarantined(self) -> dict[CheckpointName, str]:
+        """Return where in quarantine each checkpoint lies that was moved there, parts or not."""
+        found = {}
+        for entry in self._backend.list(QUARANTINE):
+            name = CheckpointName.parse(entry.name.rpartition("-")[0])
+            if name and entry.kind == "dir":
+                found[name] = f"{QUARANTINE}/{entry.name}"
+        return found
+
+    def _move_parts(self, name: CheckpointName, to: str, named: Collection[str]) -> None:
+        """Move what a quarantined checkpoint's directory still holds after its manifest, but for named parts."""
+        path = name.format()
         for entry in self._backend.list(path):
-            if f"{path}/{entry.name}" not in named:
-                self._backend.move(f"{path}/{entry.name}", f"{to}/{entry.name}")
+            if f"{path}/{entry.name}" not in named and (entry.kind != "dir" or not _holds(named, path, entry.name)):
+                with suppress(FileNotFoundError):  # somebody else was quicker
+                    self._backend.move(f"{path}/{entry.name}", f"{to}/{entry.name}")
         if not self._backend.list(path):
-            self._backend.remove(path)
+            self._drop(path)
 
     def _drop_temporaries(self) -> None:
         """Remove the temporary files that killed attempts left beside what they published."""
@@ -224,3 +243,8 @@ class Pruner:
             if self._backend.list(path):
                 return  # NFS keeps .nfs files of open parts: the next prune takes them
             raise
+
+
+def _holds(named: Collection[str], path: str, folder: str) -> bool:
+    """Whether a folder of a checkpoint holds a file that another one names."""
+    return any(one.startswith(f"{path}/{folder}/") for one in named)
