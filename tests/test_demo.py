@@ -1,0 +1,34 @@
+"""`outlast demo`, whole: the main job on real data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from outlast.cli.main import main as cli
+from outlast.store import Store
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_demo(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["demo", "--backend", backend, "--dir", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["identical"] is True
+    assert told["differing"] == []
+    ended = [scene["ended"] for scene in told["scenes"]]
+    assert ended == [
+        "exit status 0",
+        "killed by SIGKILL",
+        "killed by SIGKILL",
+        "exit status 85 (saved, run me again)",
+        "exit status 0",
+        "exit status 0",
+    ]
+    wounded = Store(tmp_path / "wounded")
+    assert len(wounded.attempts()) == 4  # the last start found that it was done
+    assert len(wounded.quarantined()) == 1
+    assert told["scenes"][4]["from_step"] < told["scenes"][3]["to_step"]  # it fell back past the damage
+    accuracy = wounded.manifest(wounded.checkpoints()[0]).metrics["accuracy"]
+    assert accuracy > 0.9
