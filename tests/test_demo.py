@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -32,3 +33,16 @@ def test_demo(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert told["scenes"][4]["from_step"] < told["scenes"][3]["to_step"]  # it fell back past the damage
     accuracy = wounded.manifest(wounded.checkpoints()[0]).metrics["accuracy"]
     assert accuracy > 0.9
+
+
+def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else real(name))
+    assert cli(["demo", "--backend", "numpy"]) == 2
+    said = capsys.readouterr().err
+    assert "the demo needs sklearn, which is not installed" in said
+    assert "pip install 'outlast[demo]'" in said
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    assert cli(["demo", "--dir", str(tmp_path)]) == 2
+    assert "is not an empty directory" in capsys.readouterr().err

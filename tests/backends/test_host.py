@@ -39,7 +39,7 @@ def child():
 
 
 def identity_of(pid):
-    return replace(me(), pid=pid, start=host._start_of(pid))
+    return replace(me(), pid=pid, start=host.start_of(pid))
 
 
 def test_i_am_alive():
@@ -104,7 +104,7 @@ def test_a_name_that_tries_to_confuse(child):
         with open(f"/proc/{process.pid}/comm") as file:
             assert file.read() == ") Z 1 (x y\n"
         assert is_alive(identity_of(process.pid), me()) is True
-        assert int(host._start_of(process.pid)) >= int(host._start_of(child))
+        assert int(host.start_of(process.pid)) >= int(host.start_of(child))
     finally:
         end(process)
 

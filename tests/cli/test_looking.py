@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cli.kit import arrays, flip, names, snapshot, train
+from outlast.store import Store, catalog
+from storekit import Attempt
 
 LOOKING = [["ls"], ["show"], ["diff", "--store"], ["verify"], ["status"]]
 
@@ -315,3 +317,51 @@ def test_verify_takes_a_file_that_is_gone_for_damage(call, plain):
 def test_documents_are_one_each(call, trained):
     for verb in LOOKING:
         json.loads(call(*verb, trained, "--json").out)
+
+
+# -- beside a live run ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["ls", "verify"])
+def test_what_a_live_run_removes_meanwhile_is_left_out(call, plain, monkeypatch, verb):
+    """Its retention removes a checkpoint between our listing and our reading."""
+    real = Store.scan
+
+    def scan(store):
+        found = real(store)
+        shutil.rmtree(plain / found[-1].name.format(), ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Store, "scan", scan)
+    found = call(verb, plain, "--json")
+    assert found.status == 0, found.err
+    assert len(found.json["checkpoints"]) == 2
+
+
+def test_ls_lists_once_whatever_their_number(call, plain, monkeypatch):
+    calls = []
+    real = catalog.scan
+    monkeypatch.setattr(catalog, "scan", lambda backend: calls.append(1) or real(backend))
+    assert len(call("ls", plain, "--json").json["checkpoints"]) == 3
+    assert len(calls) == 1
+
+
+def test_verify_says_what_is_in_quarantine(call, plain):
+    (plain / "quarantine").mkdir()
+    for path in plain.glob("step-*"):
+        path.rename(plain / "quarantine" / f"{path.name}-00aa11")
+    found = call("verify", plain)
+    assert found.status == 3
+    assert "3 in quarantine: step-000000001.a0001-00aa11" in found.err
+
+
+def test_without_outlast_json_and_journals_the_manifests_tell_the_id(call, plain):
+    (plain / "outlast.json").unlink()
+    shutil.rmtree(plain / "journal")
+    found = call("ls", plain)
+    assert found.status == 0
+    assert "the store's id was taken from what else is in it" in found.err
+    attempt = Attempt.begin(plain)
+    assert attempt.restore() == 3  # and nothing was taken for damage
+    assert attempt.lease.attempt == 2
+    assert not (plain / "quarantine").exists()

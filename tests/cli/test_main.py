@@ -32,11 +32,39 @@ def test_version(call):
     assert call("--version").out == f"outlast {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["--nonsense"], ["ls", "a", "b"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["--nonsense"],
+        ["ls", "a", "b"],
+        ["prune", "s", "--keep", "x"],
+        ["run", "--tries", "x", "true"],
+    ],
+)
 def test_wrong_use_is_status_2(call, arguments):
     found = call(*arguments)
     assert (found.status, found.out) == (2, "")
-    assert found.err.startswith("usage: outlast")
+    assert found.err.startswith("outlast: error: ")
+    assert "-> see: outlast" in found.err
+    told = call(*arguments[:1], "--json", *arguments[1:])
+    assert told.status == 2
+    assert (told.json["error"], told.json["status"]) == ("usage", 2)
+
+
+def test_the_options_of_the_command_to_run_are_not_ours(call):
+    assert call("run", "--tries", "0", "--", "echo", "--json").out == ""
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_output_that_cannot_be_written(plain, form):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "ls", str(plain), *form], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "outlast: error: the output cannot be written: No space left on device\n"
 
 
 def test_an_interrupt_is_status_130(call, plain, monkeypatch):

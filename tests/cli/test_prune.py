@@ -1,5 +1,7 @@
 """prune: what goes and why, a dry run, and when nothing may go."""
 
+import shutil
+
 import pytest
 
 import storekit
@@ -160,3 +162,30 @@ def test_damaged_manifests_are_set_aside_when_asked(call, plain):
     assert names(plain) == STEPS[:1]
     moved = sorted(p.name for p in (plain / "quarantine").rglob("*") if p.is_file())
     assert moved == ["manifest.json", "part-00000.safetensors"]
+
+
+def test_the_newest_good_one_stays_though_the_newest_is_damaged(call, plain):
+    part = plain / STEPS[0] / "part-00000.safetensors"
+    flip(part, part.stat().st_size - 1)
+    dry = call("prune", plain, "--keep", "1", "-n", "--json").json["checkpoints"]
+    assert [(row["removed"], row["reason"]) for row in dry[:2]] == [
+        (False, "among the newest 1"),
+        (False, "the last good one"),
+    ]
+    assert call("prune", plain, "--keep", "1").status == 0
+    assert names(plain) == STEPS[:2]
+    assert storekit.newest(plain) == 2
+
+
+def test_a_metric_that_no_checkpoint_has_is_refused(call, plain):
+    found = call("prune", plain, "--keep", "1", "--best", "los")
+    assert found.status == 2
+    assert "no checkpoint has the metric 'los'" in found.err
+    assert "there are: loss" in found.err
+    assert names(plain) == STEPS
+
+
+def test_without_journals_it_begins_new_ones(call, plain):
+    shutil.rmtree(plain / "journal")
+    assert call("prune", plain, "--keep", "1").status == 0
+    assert names(plain) == STEPS[:1]

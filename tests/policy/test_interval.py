@@ -17,6 +17,7 @@ from outlast.policy.interval import (
     Costs,
     Every,
     Rate,
+    known_rate,
     learned_rate,
     optimum_s,
     parse_every,
@@ -88,6 +89,8 @@ def test_a_hopeless_cost_gives_the_time_between_failures():
     ("asked", "every"),
     [
         ("auto", Every()),
+        ("5%", Every(overhead=0.05)),
+        (" 0.5 %", Every(overhead=0.005)),
         (500, Every(steps=500)),
         (1, Every(steps=1)),
         ("10min", Every(seconds_s=600.0)),
@@ -97,10 +100,12 @@ def test_a_hopeless_cost_gives_the_time_between_failures():
 )
 def test_every_is_read(asked, every):
     assert parse_every(asked) == every
-    assert parse_every(asked).is_auto is (asked == "auto")
+    assert parse_every(asked).is_auto is (asked == "auto" or str(asked).endswith("%"))
 
 
-@pytest.mark.parametrize("asked", [0, -1, True, False, "0s", "soon", "-5s", "", 0.0, math.inf, math.nan, -2.0])
+@pytest.mark.parametrize(
+    "asked", [0, -1, True, False, "0s", "soon", "-5s", "", 0.0, math.inf, math.nan, -2.0, "0%", "100%", "x%", "nan%"]
+)
 def test_every_else_is_refused(asked):
     with pytest.raises(UsageError):
         parse_every(asked)
@@ -117,7 +122,7 @@ def test_what_was_asked_for_is_done_whatever_it_costs():
 def test_the_first_save_comes_early_to_learn():
     first = plan(AUTO, Costs(), rate(PRIOR_MTBF_S))
     assert first.seconds_s == FIRST_S
-    assert first.reason == "after 10 s, to learn what a save costs"
+    assert first.reason == "after 1 s, to learn what a save costs"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,7 @@ def test_bounds_and_reasons(blocked_s, latency_s, mtbf_s, seconds_s, why):
 @given(st.floats(0, 1e5), st.floats(0, 1e5), st.floats(1, 1e9), st.floats(0.001, 0.5))
 def test_no_plan_breaks_a_bound(blocked_s, latency_s, mtbf_s, overhead):
     costs = Costs(blocked_s=blocked_s, latency_s=latency_s)
-    seconds_s = plan(AUTO, costs, rate(mtbf_s), overhead=overhead).seconds_s
+    seconds_s = plan(Every(overhead=overhead), costs, rate(mtbf_s)).seconds_s
     assert max(SHORTEST_S, latency_s) <= seconds_s <= max(LONGEST_S, latency_s)
     if seconds_s < LONGEST_S:
         assert blocked_s / (seconds_s + blocked_s) <= overhead * (1 + 1e-9)
@@ -154,6 +159,12 @@ def test_the_reason_says_what_the_rate_rests_on():
     text = plan(AUTO, Costs(blocked_s=1.0, latency_s=1.0), seen).reason
     assert "(2 in 12.9 d seen)" in text
     assert "one failure in 4.64 d" in text  # 334 h for 3 events, the prior's one among them
+
+
+def test_a_known_rate_goes_before_a_learned_one():
+    known = plan(AUTO, Costs(blocked_s=1.0, latency_s=1.0), known_rate(3600.0))
+    assert known.seconds_s == pytest.approx(optimum_s(1.0, 3600.0))
+    assert "one failure in 60 min (as given)" in known.reason
 
 
 # -- the rate ----------------------------------------------------------------------------------------------

@@ -432,6 +432,76 @@ def test_the_wait_for_a_silent_attempt_is_said_and_can_be_left(tmp_path: Path, c
         assert run.attempt == 3
 
 
+def test_a_deadline_that_is_over_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    monkeypatch.setenv("OUTLAST_DEADLINE", "1000")
+    with outlast.Run(tmp_path / "s", {"x": 1}) as run:
+        assert list(run.steps(3)) == [0, 1, 2]
+    assert "ago (deadline=, OUTLAST_DEADLINE): not used" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [("OUTLAST_DEADLINE", "soon"), ("OUTLAST_MTBF", "often")])
+def test_nonsense_in_the_environment_is_refused(tmp_path: Path, monkeypatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(outlast.UsageError, match=f"{name}='{value}'"):
+        outlast.Run(tmp_path / "s", {"x": 1})
+
+
+def test_the_measured_cost_of_saves_is_known_to_the_next_attempt(tmp_path: Path, monkeypatch) -> None:
+    """Else each short attempt would leave a whole assumed save before its deadline."""
+    path = _begun(tmp_path / "s")
+    monkeypatch.setenv("OUTLAST_MTBF", "6h")
+    run = outlast.Run(path, {"a": np.ones(9), "b": np.ones(9)})
+    with run:
+        (saved,) = (e for e in outlast.Store(path).attempts()[0].events if e["event"] == "saved")
+        assert run._schedule._save_s == saved["seconds"] < 1
+        assert run._schedule._rate.per_s == pytest.approx(1 / 21600)
+
+
+def test_attempts_that_saved_nothing_are_said(tmp_path: Path, capfd) -> None:
+    for expected in (0, 1):
+        with pytest.raises(ZeroDivisionError), outlast.Run(tmp_path / "s", {"x": 1}):
+            raise ZeroDivisionError
+        assert capfd.readouterr().err.count("saved nothing: starting from the beginning") == expected
+
+
+def test_a_stop_meant_for_an_attempt_that_is_gone_is_dropped(program: Program) -> None:
+    """It was asked to stop while it hung, and was killed: the next attempt is not to leave for that."""
+    process = program.start("--pause", "0.02", "--steps", "150")
+    await_event(process, "committed")
+    process.send_signal(signal.SIGSTOP)
+    outlast.Store(program.store).request("stop", "a person")
+    process.kill()
+    finish(process)
+    status, said = program.run("--pause", "0.02", "--steps", "250")
+    assert status == 0, said
+    assert any("dropped a request (a person)" in e["text"] for e in events(said))
+    assert outlast.Store(program.store).requests() == ()
+
+
+def test_a_supervisor_that_is_gone_is_a_notice(program: Program, tmp_path: Path) -> None:
+    """SIGTERM at its death reaches only the command itself: below a shell we have to look."""
+    (tmp_path / "control").mkdir()
+    with subprocess.Popen(["sleep", "100"]) as supervisor:
+        env = {"OUTLAST_CONTROL": str(tmp_path / "control"), "OUTLAST_SUPERVISOR": str(supervisor.pid)}
+        process = program.start("--pause", "0.02", "--steps", "2000", **env)
+        await_event(process, "committed")
+        supervisor.kill()
+        supervisor.wait()
+        status, said = finish(process)
+    assert status == 85
+    assert any(e["event"] == "notice" and e["reason"] == "the supervisor is gone" for e in events(said))
+
+
+def test_wrong_use_of_a_run_is_status_2(tmp_path: Path) -> None:
+    for call in ("outlast.Run('x', [1])", "outlast.Run('x', {}, on_error='bad')", "outlast.Run('', {})"):
+        command = [sys.executable, "-c", f"import outlast\nwith {call}: pass"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    for path in ("/proc/none/here", "/dev/null/here"):
+        with pytest.raises(outlast.StorageError, match=r"cannot be made|not a directory|Not a directory"):
+            outlast.Run(path, {"x": 1}).__enter__()
+
+
 def test_at_most_three_files_a_checkpoint(tmp_path: Path) -> None:
     state = {f"k{i}": np.zeros(3) for i in range(500)} | {"text": "x" * 100_000, "blob": b"y" * 100_000}
     with outlast.Run(tmp_path / "s", state, every=1) as run:

@@ -42,7 +42,7 @@ def me() -> Identity:
         host=socket.gethostname(),
         boot=_read("/proc/sys/kernel/random/boot_id"),
         pid=os.getpid(),
-        start=_start_of(os.getpid()),
+        start=start_of(os.getpid()),
         pid_space=_link("/proc/self/ns/pid"),
         job=job,
         restart=restart,
@@ -69,7 +69,7 @@ def is_alive(other: Identity, mine: Identity) -> bool | None:
     """Say whether that process lives; None where this process cannot see it (another node or container)."""
     if (other.host, other.boot, other.pid_space) != (mine.host, mine.boot, mine.pid_space) or not other.boot:
         return None
-    start = _start_of(other.pid)
+    start = start_of(other.pid)
     return bool(start) and start == other.start
 
 
@@ -84,7 +84,7 @@ def _job() -> tuple[str, int]:
     return "", 0
 
 
-def _start_of(pid: int) -> str:
+def start_of(pid: int) -> str:
     """Return the process's start time, or '' if it is gone or only a zombie entry is left."""
     stat = _read(f"/proc/{pid}/stat")
     fields = stat[stat.rfind(")") + 2 :].split()  # the name before it may hold anything

@@ -19,7 +19,7 @@ from typing import Self
 
 from outlast.backends.base import Buffer, Entry, Space
 from outlast.backends.syscalls import Syscalls
-from outlast.errors import DamageError, OutlastError, SpaceError, StorageError
+from outlast.errors import DamageError, OutlastError, SpaceError, StorageError, UsageError
 
 _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hang us
@@ -98,6 +98,8 @@ class Posix:
     """
 
     def __init__(self, root: str | os.PathLike[str], *, calls: Syscalls | None = None) -> None:
+        if not os.fspath(root) or "\0" in os.fspath(root):
+            raise UsageError(f"{os.fspath(root)!r} is not a path", hint="name a directory")
         self.root = os.path.abspath(os.fspath(root))
         self.calls = calls or Syscalls()
 
@@ -119,6 +121,8 @@ class Posix:
                 except FileExistsError:
                     if not os.path.isdir(path):
                         raise StorageError(f"{path} is in the way: it is not a directory") from None
+                except FileNotFoundError as e:
+                    raise StorageError(f"{path} cannot be made: {e.strerror}", hint="name another directory") from e
             self._sync_path(os.path.dirname(path))
 
     def list(self, path: str) -> tuple[Entry, ...]:
@@ -242,7 +246,9 @@ class Posix:
             )
             return SpaceError(message, hint="free space or quota (outlast prune), or keep fewer checkpoints")
         if error.errno == errno.EROFS:
-            return StorageError(f"{place}: the file system is read-only", hint="restore and verify still work")
+            return StorageError(
+                f"{place}: the file system is read-only", hint="ls, show, verify and export work; a run has to write"
+            )
         return StorageError(f"{place}: {error.strerror or error}")
 
     def _write_new(self, dir_fd: int, blocks: Sequence[Buffer], needed: int) -> str:

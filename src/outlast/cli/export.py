@@ -124,5 +124,7 @@ def _write(out: str, blocks: list[Any]) -> int:
         size = backend.create(name, blocks)
     except FileExistsError:
         raise UsageError(f"{out} exists by now", hint="name another file; nothing is overwritten") from None
+    except FileNotFoundError as e:
+        raise UsageError(f"{out} cannot be made: {e.strerror}", hint="name another file") from None
     backend.sync("")
     return size

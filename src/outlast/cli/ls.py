@@ -16,7 +16,8 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = arguments.open_store(args)
-    rows = [_row(store, found) for found in store.scan() if found.counts or args.all]
+    listed = [_row(store, found) for found in store.scan() if found.counts or args.all]
+    rows = [row for row in listed if row is not None]
     if args.json:
         output.as_json({"store": store.path, "checkpoints": rows, "quarantined": list(store.quarantined())})
         return 0
@@ -32,7 +33,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(store: Any, found: Any) -> dict[str, Any]:
+def _row(store: Any, found: Any) -> dict[str, Any] | None:
+    """Describe a checkpoint; None if a live run has removed it meanwhile."""
     from outlast.errors import DamageError, StorageError
     from outlast.store import held
 
@@ -50,8 +52,10 @@ def _row(store: Any, found: Any) -> dict[str, Any]:
     if not found.committed:
         return row | {"state": "unfinished"}
     try:
-        manifest, manifest_bytes = store.load(found.name)
+        manifest, manifest_bytes = store.read(found)
     except (DamageError, StorageError) as e:
+        if not store.is_there(found):
+            return None
         return row | {"state": "damaged", "problem": str(e)}
     state = "done" if manifest.done else "committed" if found.counts else "fenced: does not count"
     return row | {

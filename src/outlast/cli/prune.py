@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from outlast.cli import arguments, output
+from outlast.errors import UsageError
 
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
@@ -13,7 +14,8 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
         verbs,
         "prune",
         "remove checkpoints that a retention does not keep",
-        epilog="Never removes the newest. Removes nothing while any manifest is unreadable (status 3),\n"
+        epilog="Reads the newest checkpoint back first (and older ones, until one is good): never removes the newest,\n"
+        "nor the newest that is good. Removes nothing while any manifest is unreadable (status 3),\n"
         "nor while the run is live (status 5).",
     )
     arguments.add_store(parser)
@@ -44,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     store = arguments.open_store(args)
     quarantined: list[str] = []
     if args.dry_run:
-        decision, known = _decide(keep, [held(*store.load(name)) for name in store.checkpoints()])
+        decision, known = _decide(store, keep, [held(*store.load(name)) for name in store.checkpoints()])
     else:
         lease = store.claim(role="prune")
         outcome = "failed"
@@ -52,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
             pruner = Pruner(lease, store=store.id)
             quarantined = _set_aside(store, pruner) if args.quarantine else []
             counted, _ = pruner.look()
-            decision, known = _decide(keep, counted)
+            decision, known = _decide(store, keep, counted)
             pruner.remove([one.name for one in counted if one.name.format() in decision.remove])
             outcome = "pruned"
         finally:
@@ -94,8 +96,31 @@ def _set_aside(store: Any, pruner: Any) -> list[str]:
     return names
 
 
-def _decide(keep: Any, counted: Any) -> tuple[Any, Any]:
+def _decide(store: Any, keep: Any, counted: Any) -> tuple[Any, Any]:
     from outlast.policy import retention
     from outlast.run.saver import as_held
 
-    return retention.decide(keep, [as_held(one, None) for one in counted]), counted
+    _check_metric(keep.best, counted)
+    good = _newest_good(store, counted)
+    return retention.decide(keep, [as_held(one, good.get(one.name)) for one in counted]), counted
+
+
+def _check_metric(best: str | None, counted: Any) -> None:
+    """Refuse a metric that no checkpoint has: most likely it is mistyped, and the best one would go."""
+    metrics = {metric for one in counted for metric in one.metrics}
+    if best is not None and counted and best.lstrip("-") not in metrics:
+        known = ", ".join(sorted(metrics)) or "none"
+        raise UsageError(f"no checkpoint has the metric {best.lstrip('-')!r}", hint=f"there are: {known}")
+
+
+def _newest_good(store: Any, counted: Any) -> dict[Any, bool]:
+    """Read checkpoints back, newest first, until one is good; return what was found."""
+    found = {}
+    for one in counted:
+        manifest = store.manifest(one.name)
+        size_bytes = sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files)
+        with store.source(manifest) as source, output.progress(size_bytes, one.name.format()) as told:
+            found[one.name] = next(iter(source.damages(told)), None) is None
+        if found[one.name]:
+            break
+    return found

@@ -20,15 +20,16 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from outlast.errors import DAMAGE, NothingError
+    from outlast.errors import DAMAGE
 
     store = arguments.open_store(args)
     wanted = store.find(args.checkpoint) if args.checkpoint else None
     found = [f for f in store.scan() if f.committed and (wanted is None or f.name == wanted)]
     problems = [] if wanted else _problems_of_store(store)
     if not found and not problems:
-        raise NothingError(f"there is no checkpoint in {store.path}")
-    results = [_verify(store, one.name) for one in found]
+        _nothing(store)
+    verified = [_verify(store, one) for one in found]
+    results = [result for result in verified if result is not None]
     damaged = bool(problems) or any(result["damage"] for result in results)
     if args.json:
         output.as_json({"store": store.path, "good": not damaged, "checkpoints": results, "problems": problems})
@@ -42,17 +43,37 @@ def main(args: argparse.Namespace) -> int:
     return DAMAGE if damaged else 0
 
 
-def _verify(store: Any, name: Any) -> dict[str, Any]:
+def _nothing(store: Any) -> None:
+    from outlast.errors import DamageError, NothingError
+
+    aside = store.quarantined()
+    if aside:
+        raise DamageError(
+            f"there is no checkpoint in {store.path}; {len(aside)} in quarantine: {', '.join(aside[:5])}",
+            path="quarantine",
+            hint="what is in quarantine was found damaged; the files are as they were found",
+        )
+    raise NothingError(f"there is no checkpoint in {store.path}", hint="see: outlast status")
+
+
+def _verify(store: Any, found: Any) -> dict[str, Any] | None:
+    """Read a checkpoint back; None if a live run has removed it meanwhile."""
+    damage = _damage(store, found)
+    if damage and not store.is_there(found):
+        return None
+    return {"checkpoint": found.name.format(), "damage": damage}
+
+
+def _damage(store: Any, found: Any) -> list[dict[str, str]]:
     from outlast.errors import DamageError, StorageError
 
     try:
-        manifest = store.manifest(name)
+        manifest, _ = store.read(found)
     except (DamageError, StorageError) as e:
-        return {"checkpoint": name.format(), "damage": [{"path": getattr(e, "path", ""), "leaf": "", "what": str(e)}]}
+        return [{"path": getattr(e, "path", ""), "leaf": "", "what": str(e)}]
     total = sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files)
-    with store.source(manifest) as source, output.progress(total, name.format()) as told:
-        damage = [{"path": d.path, "leaf": d.leaf, "what": d.what} for d in source.damages(told)]
-    return {"checkpoint": name.format(), "damage": damage}
+    with store.source(manifest) as source, output.progress(total, found.name.format()) as told:
+        return [{"path": d.path, "leaf": d.leaf, "what": d.what} for d in source.damages(told)]
 
 
 def _problems_of_store(store: Any) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from subprocess import PIPE
 from typing import IO, Any
 
 from outlast.clock import SYSTEM
-from outlast.errors import PREEMPTED, OutlastError
+from outlast.errors import PREEMPTED, OutlastError, UsageError
 from outlast.format.names import CheckpointName
 from outlast.store import Store
 from outlast.supervise import end_tree, environment, start
@@ -44,12 +44,27 @@ class DemoError(OutlastError):
 def play(*, backend: str | None, folder: str | None, as_json: bool) -> int:
     """Show it. Returns 0 if the wounded run's final state is bit-identical to the undisturbed one's."""
     chosen = backend or ("torch" if importlib.util.find_spec("torch") else "numpy")
+    _check(chosen, folder)
     place = folder or tempfile.mkdtemp(prefix="outlast-demo-")
     try:
         return _play(chosen, place, as_json=as_json)
     finally:
         if folder is None:
             shutil.rmtree(place)
+
+
+def _check(backend: str, folder: str | None) -> None:
+    """Check that the demo can be shown.
+
+    Raises:
+        UsageError: a package is missing, or the folder is in use.
+    """
+    missing = [name for name in ("numpy", "sklearn", backend) if importlib.util.find_spec(name) is None]
+    if missing:
+        hint = "pip install 'outlast[demo]'" + (" torch" if "torch" in missing else "")
+        raise UsageError(f"the demo needs {', '.join(dict.fromkeys(missing))}, which is not installed", hint=hint)
+    if folder and os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+        raise UsageError(f"{folder} is not an empty directory", hint="name one that is empty, or not there yet")
 
 
 def _play(backend: str, place: str, *, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from outlast.errors import UsageError
 from outlast.units import format_duration, parse_duration
 
-FIRST_S = 10.0
+FIRST_S = 1.0
 SHORTEST_S = 1.0
 LONGEST_S = 6 * 3600.0
 OVERHEAD = 0.02
@@ -23,10 +23,17 @@ _SERIES_BELOW = 1e-33  # the next term of the series is below the last bit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Every:
-    """What the user asked for: `auto`, or a number of steps or seconds (one of them is set)."""
+    """What the user asked for: a number of steps or seconds, or, if neither is set, the best interval.
+
+    Args:
+        steps: save every so many steps.
+        seconds_s: save every so many seconds.
+        overhead: the share of the time that saving may take, where the interval is ours to choose.
+    """
 
     steps: int | None = None
     seconds_s: float | None = None
+    overhead: float = OVERHEAD
 
     @property
     def is_auto(self) -> bool:
@@ -63,17 +70,21 @@ class Rate:
         per_s: interruptions a second.
         events: how many were seen.
         exposure_s: in how much running time.
+        is_known: it was given, not learned.
     """
 
     per_s: float
     events: int
     exposure_s: float
+    is_known: bool = False
 
 
 def parse_every(value: str | float) -> Every:
-    """Read `every=`: "auto", a number of steps, or a duration such as "10min". Raises UsageError."""
+    """Read `every=`: "auto", "5%" (as auto, under that overhead), a number of steps, or "10min". Raises UsageError."""
     if value == "auto":
         return Every()
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return Every(overhead=_share(value))
     if isinstance(value, bool):
         raise UsageError(f"every={value!r}: expected 'auto', a number of steps, or a duration like '10min'")
     if isinstance(value, int):
@@ -84,6 +95,21 @@ def parse_every(value: str | float) -> Every:
     if seconds_s <= 0:
         raise UsageError(f"every={value!r}: expected more than 0 seconds")
     return Every(seconds_s=seconds_s)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = math.nan
+    if 0 < share < 1:
+        return share
+    raise UsageError(f"every={text!r}: expected an overhead above 0% and below 100%")
+
+
+def known_rate(mtbf_s: float) -> Rate:
+    """Return the rate that somebody knows: one interruption without notice in `mtbf_s` seconds of running."""
+    return Rate(per_s=1 / mtbf_s, events=0, exposure_s=0.0, is_known=True)
 
 
 def learned_rate(events: int, exposure_s: float, *, prior_mtbf_s: float = PRIOR_MTBF_S, weight: float = 1.0) -> Rate:
@@ -117,7 +143,7 @@ def _newton(ratio: float) -> float:
     return x
 
 
-def plan(every: Every, costs: Costs, rate: Rate, *, overhead: float = OVERHEAD) -> Plan:
+def plan(every: Every, costs: Costs, rate: Rate) -> Plan:
     """Decide when the next save is due."""
     if every.steps is not None:
         return Plan(steps=every.steps, reason=f"every {every.steps} steps, as asked")
@@ -125,21 +151,21 @@ def plan(every: Every, costs: Costs, rate: Rate, *, overhead: float = OVERHEAD) 
         return Plan(seconds_s=every.seconds_s, reason=f"every {format_duration(every.seconds_s)}, as asked")
     if costs.blocked_s is None:
         return Plan(seconds_s=FIRST_S, reason=f"after {format_duration(FIRST_S)}, to learn what a save costs")
-    return _auto(costs.blocked_s, costs.latency_s or 0.0, rate, overhead)
+    return _auto(costs.blocked_s, costs.latency_s or 0.0, rate, every.overhead)
 
 
 def _auto(cost_s: float, latency_s: float, rate: Rate, overhead: float) -> Plan:
     mtbf_s = 1 / rate.per_s
     bounds = [
         (optimum_s(cost_s, mtbf_s), "optimum"),
-        (cost_s * (1 - overhead) / overhead, f"at most {overhead:.0%} overhead"),
+        (cost_s * (1 - overhead) / overhead, f"at most {overhead * 100:.3g}% overhead"),
         (latency_s, "a save must be durable before the next"),
         (SHORTEST_S, "the shortest interval"),
     ]
     seconds_s, why = max(bounds)
     if seconds_s > LONGEST_S:
         seconds_s, why = max((LONGEST_S, "the longest interval"), (latency_s, "a save must be durable before the next"))
-    seen = f"{rate.events} in {format_duration(rate.exposure_s)} seen"
+    seen = "as given" if rate.is_known else f"{rate.events} in {format_duration(rate.exposure_s)} seen"
     reason = (
         f"every {format_duration(seconds_s)}: {why}, for a save that costs {format_duration(cost_s)} "
         f"and one failure in {format_duration(mtbf_s)} ({seen})"

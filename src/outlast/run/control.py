@@ -7,15 +7,29 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from outlast.backends import host
+
 _STOP, _SAVE, _LEAVE, _PROGRAM, _PROGRESS = "stop", "save", "leave", "program.json", "progress.json"
 _LIMIT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A control folder. Node-local and short-lived: written whole by rename, not synced."""
+    """A control folder. Node-local and short-lived: written whole by rename, not synced.
+
+    Args:
+        folder: its path.
+        supervisor: the process id of who gave it to us; 0 if it does not say.
+        supervisor_start: when that process began; empty if it cannot be seen from here (a container).
+    """
 
     folder: str
+    supervisor: int = 0
+    supervisor_start: str = ""
+
+    def is_orphaned(self) -> bool:
+        """Say whether the supervisor is gone: nobody will pass on a notice any more, nor start us again."""
+        return bool(self.supervisor_start) and host.start_of(self.supervisor) != self.supervisor_start
 
     def register(self, store: str) -> None:
         """Say which process takes part, and on which store."""
@@ -61,5 +75,8 @@ class Control:
 
 def from_environment() -> Control | None:
     """Return the control folder of OUTLAST_CONTROL, if there is one."""
-    folder = os.environ.get("OUTLAST_CONTROL", "")
-    return Control(folder=folder) if folder and os.path.isdir(folder) else None
+    folder, pid = os.environ.get("OUTLAST_CONTROL", ""), os.environ.get("OUTLAST_SUPERVISOR", "")
+    if not folder or not os.path.isdir(folder):
+        return None
+    supervisor = int(pid) if pid.isdecimal() else 0
+    return Control(folder=folder, supervisor=supervisor, supervisor_start=host.start_of(supervisor))

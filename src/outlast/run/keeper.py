@@ -85,6 +85,8 @@ class Keeper:
     def _hear_supervisor(self) -> None:
         if self._control is None:
             return
+        if self._control.is_orphaned():
+            self._notice.give("the supervisor is gone")
         reason = self._control.stop_reason()
         if reason is not None:
             self._notice.give(reason)
@@ -93,7 +95,11 @@ class Keeper:
 
     def _hear_store(self) -> None:
         for request in self._store.requests():
-            if request.kind == "stop":
+            if 0 < request.attempt < self._lease.attempt:
+                self._events.warn(
+                    f"dropped a request ({request.reason}): attempt {request.attempt} ended unheard of it"
+                )
+            elif request.kind == "stop":
                 if self._control:
                     self._control.leave(request.reason)
                 self._notice.give(request.reason)

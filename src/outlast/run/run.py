@@ -41,11 +41,14 @@ class Run:
         store: directory on storage that outlives the job; made if missing. One run, one store.
         state: a dict of live objects by name. Values that cannot change in place (numbers, strings) are put
             back into this dict itself.
-        every: how often to save: "10min", a number of steps, or "auto" (see `outlast.policy.interval`).
+        every: how often to save: "10min", a number of steps, or "auto": what loses the least time, at an overhead of
+            at most 2 %; "5%" allows more. OUTLAST_MTBF ("6h") says how often this partition interrupts without
+            notice; else that is learned.
         keep: which checkpoints to keep: the newest so many, or an `outlast.Keep`.
         allow: patterns of leaf names that may be missing, extra or of another shape at restore.
         on_error: "stop" raises a failed save at the next boundary; "warn" says it and goes on.
-        deadline: seconds since the epoch at which this process will be killed; None takes OUTLAST_DEADLINE.
+        deadline: seconds since the epoch at which this process will be killed; None takes OUTLAST_DEADLINE. One that
+            is over already is not used, with a warning.
         takeover: claim the run though its last attempt may live (it is fenced). Also OUTLAST_TAKEOVER=1.
         clock: a seam for tests.
 
@@ -70,18 +73,18 @@ class Run:
         takeover: bool = False,
         clock: Clock = SYSTEM,
     ) -> None:
+        exits.install()
         if on_error not in ("stop", "warn"):
             raise UsageError(f"on_error={on_error!r}: expected 'stop' or 'warn'")
         if not isinstance(state, MutableMapping):
             raise UsageError(f"state is a {type(state).__name__}, expected a dict of name -> object")
-        exits.install()
         self._path, self._state, self._allow, self._on_error = os.fspath(store), state, allow, on_error
         self._keep = parse_keep(keep)
         self._clock = clock
         self._events = Events(clock)
         self._notice = Notice()
         self._positions = Positions(warn=self._events.warn)
-        self._schedule = Schedule(every, deadline=deadline, clock=clock)
+        self._schedule = Schedule(every, deadline=deadline, clock=clock, warn=self._events.warn)
         self._takeover = takeover or os.environ.get("OUTLAST_TAKEOVER") == "1"
         self._wanted = False
         self._entered = False
@@ -269,6 +272,8 @@ class Run:
         found = restore(self._store, pruner, self._state, self._events, allow=self._allow, heed=self._heed)
         if found.manifest is None:
             self._lease.journal.record("started", step=0)
+            if self.attempt > 1:
+                self._events.warn(f"the {self.attempt - 1} attempts before saved nothing: starting from the beginning")
             return
         self._positions.load(found.manifest.position)
         self._metrics.restore(found.manifest.metrics)
@@ -298,7 +303,8 @@ class Run:
     def _exit_if_done(self) -> None:
         done = finished(self._store)
         if done is not None:
-            self._events.tell("done", f"this run was done at step {done.step}: nothing to do", step=done.step)
+            text = f"this run was done at step {done.step}: nothing to do (to start over, name a new store)"
+            self._events.tell("done", text, step=done.step)
             raise SystemExit(0)
 
     def _finish(self) -> str:

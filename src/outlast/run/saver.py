@@ -149,7 +149,9 @@ class Saver:
         try:
             self._pruner.learn(committed.manifest, committed.manifest_bytes)
             counted, _ = self._pruner.look()
-            decision = retention.decide(self._keep, [as_held(one, committed) for one in counted])
+            decision = retention.decide(
+                self._keep, [as_held(one, True if one.name == committed.name else None) for one in counted]
+            )
             names = {one.name.format(): one.name for one in counted}
             self._pruner.remove([names[n] for n in decision.remove])
         except FencedError:
@@ -161,14 +163,14 @@ class Saver:
             self._events.warn(f"nothing was pruned: {e}{f'; {what}' if isinstance(e, DamageError) else ''}")
 
 
-def as_held(one: Held, newest: Committed | None) -> retention.Held:
-    """Translate what the store says of a checkpoint into retention's terms."""
+def as_held(one: Held, good: bool | None) -> retention.Held:  # noqa: FBT001  (a fact, not a switch)
+    """Translate what the store says of a checkpoint into retention's terms. `good`: None if nobody knows."""
     return retention.Held(
         name=one.name.format(),
         step=one.name.step,
         files=one.files,
         metrics=one.metrics,
-        good=True if newest and one.name == newest.name else None,
+        good=good,
         done=one.done,
     )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from outlast.clock import Clock
 from outlast.errors import UsageError
 from outlast.policy import deadline as deadlines
-from outlast.policy.interval import Costs, Plan, learned_rate, parse_every, plan
+from outlast.policy.interval import Costs, Plan, known_rate, learned_rate, parse_every, plan
 from outlast.run.saver import Saver, median
 from outlast.store import AttemptLog
+from outlast.units import format_duration, parse_duration
 
 _QUANTILE = 0.95
 _LOST = ("killed", "failed")
+_RECENT = 5  # attempts whose saves say how long the next ones take
 
 
 class Schedule:
@@ -23,17 +27,23 @@ class Schedule:
         every: as the user gave it.
         deadline: seconds since the epoch, or None for OUTLAST_DEADLINE.
         clock: time.
+        warn: told of a deadline that is over already.
 
     Attributes:
         size_bytes: the state's size, for a guess before the first save.
         plan: what is followed at present, with its reason.
     """
 
-    def __init__(self, every: str | float, *, deadline: float | None, clock: Clock) -> None:
+    def __init__(
+        self, every: str | float, *, deadline: float | None, clock: Clock, warn: Callable[[str], object]
+    ) -> None:
         self.size_bytes = 0
         self._every, self._clock = parse_every(every), clock
-        self._deadline_s = self._to_monotonic(deadline if deadline is not None else _deadline_from_environment())
-        self._rate = learned_rate(0, 0.0)
+        given = deadline if deadline is not None else _number("OUTLAST_DEADLINE", float, "seconds since the epoch")
+        self._deadline_s = self._to_monotonic(given, warn)
+        mtbf_s = _number("OUTLAST_MTBF", parse_duration, 'a time such as "6h"')
+        self._known = known_rate(mtbf_s) if mtbf_s else None
+        self._rate = self._known or learned_rate(0, 0.0)
         self._costs = Costs()
         self._save_s: float | None = None
         self._last_step = 0
@@ -42,11 +52,12 @@ class Schedule:
         self.plan: Plan = plan(self._every, self._costs, self._rate)
 
     def learn(self, logs: tuple[AttemptLog, ...]) -> None:
-        """Take the run's past into account: how often it was interrupted without notice."""
+        """Take the run's past into account: how often it was interrupted without notice, how long its saves took."""
         past = [log for log in logs[:-1] if (log.first("claim") or {}).get("role", "run") == "run"]
         exposure_s = sum(map(_duration_s, past))
         events = sum(1 for log in past if (log.last("ended") or {"outcome": "killed"})["outcome"] in _LOST)
-        self._rate = learned_rate(events, exposure_s)
+        self._rate = self._known or learned_rate(events, exposure_s)
+        self._save_s = _quantile([s for log in past[-_RECENT:] for s in log.save_seconds()])
         self.plan = plan(self._every, self._costs, self._rate)
 
     def is_due(self, step: int, saver: Saver) -> bool:
@@ -74,22 +85,36 @@ class Schedule:
         self._last_s = self._boundary_s = self._clock.monotonic()
         self._costs = Costs(blocked_s=median(saver.blocked_s), latency_s=median(saver.latency_s))
         if saver.latency_s:
-            ranked = sorted(saver.latency_s)
-            self._save_s = ranked[min(len(ranked) - 1, int(_QUANTILE * len(ranked)))]
+            self._save_s = _quantile(saver.latency_s)
         self.plan = plan(self._every, self._costs, self._rate)
 
-    def _to_monotonic(self, wall_s: float | None) -> float | None:
-        return None if wall_s is None else self._clock.monotonic() + wall_s - self._clock.wall()
+    def _to_monotonic(self, wall_s: float | None, warn: Callable[[str], object]) -> float | None:
+        if wall_s is None:
+            return None
+        left_s = wall_s - self._clock.wall()
+        if left_s <= 0:
+            warn(f"the deadline was {format_duration(-left_s)} ago (deadline=, OUTLAST_DEADLINE): not used")
+            return None
+        return self._clock.monotonic() + left_s
 
 
-def _deadline_from_environment() -> float | None:
-    text = os.environ.get("OUTLAST_DEADLINE", "")
+def _number(name: str, parse: Callable[[str], float], expected: str) -> float | None:
+    """Return a number from the environment; None if it is not set."""
+    text = os.environ.get(name, "")
     if not text:
         return None
     try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"OUTLAST_DEADLINE={text!r}: expected seconds since the epoch") from None
+        number = parse(text)
+    except (ValueError, UsageError):
+        number = math.nan
+    if math.isfinite(number) and number >= 0:
+        return number
+    raise UsageError(f"{name}={text!r}: expected {expected}")
+
+
+def _quantile(values: Collection[float]) -> float | None:
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(_QUANTILE * len(ranked)))] if ranked else None
 
 
 def _duration_s(log: AttemptLog) -> float:

@@ -6,6 +6,7 @@ before it, or named it in its adopt line. What a fenced attempt published after 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,7 @@ def scan(backend: Posix) -> tuple[Found, ...]:
         name = CheckpointName.parse(entry.name)
         if name is None or entry.kind != "dir":
             continue
-        committed = any(inner.name == MANIFEST for inner in backend.list(entry.name))
+        committed = is_published(backend, name)
         counts = committed and (name.attempt >= adopter or entry.name in adopted)
         digest = adopted.get(entry.name, "") if name.attempt < adopter else ""
         found.append(Found(name=name, committed=committed, counts=counts, adopted_digest=digest))
@@ -89,6 +90,20 @@ def load_manifest(backend: Posix, found: Found, store: str) -> tuple[Manifest, i
     if found.adopted_digest and digest_of(data) != found.adopted_digest:
         raise DamageError(f"{path} is not the manifest that a later attempt adopted", path=path)
     return read, len(data)
+
+
+def is_published(backend: Posix, name: CheckpointName) -> bool:
+    """Say whether a checkpoint's manifest is visible."""
+    return any(entry.name == MANIFEST for entry in backend.list(name.format()))
+
+
+def id_by_manifests(backend: Posix) -> str | None:
+    """Return the store's id as the newest readable manifest gives it."""
+    for found in scan(backend):
+        if found.committed:
+            with suppress(DamageError, VersionError, FileNotFoundError):
+                return manifests.decode(bytes(read_whole(backend, f"{found.name.format()}/{MANIFEST}"))).store
+    return None
 
 
 def digest_of(manifest: bytes) -> str:

@@ -88,6 +88,11 @@ class AttemptLog:
         """Return the last event of a kind."""
         return next((e for e in reversed(self.events) if e["event"] == event), None)
 
+    def save_seconds(self) -> list[float]:
+        """Return how long each save took until it was durable."""
+        told = (event.get("seconds") for event in self.events if event["event"] == "saved")
+        return [float(seconds) for seconds in told if isinstance(seconds, (int, float))]
+
 
 def attempts(backend: Backend) -> tuple[int, ...]:
     """List the attempts that have claimed this run, oldest first, from the storage itself."""

@@ -8,6 +8,7 @@ refusal and going on; if it errs, the older attempt is fenced.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from outlast.backends import Posix, host
@@ -79,6 +80,7 @@ def claim(
     Raises:
         BusyError: the last attempt still lives, or another one was quicker.
     """
+    _make_journal(backend)
     for _ in range(_TRIES):
         newest = max(journals.attempts(backend), default=0)
         if newest and not takeover:
@@ -95,6 +97,15 @@ def claim(
         journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
         return Lease(attempt=number, journal=journal, backend=backend)
     raise StorageError(f"{backend.root}: no attempt could be claimed in {_TRIES} tries")
+
+
+def _make_journal(backend: Posix) -> None:
+    """Make the journals' directory; it is missing only where somebody removed it."""
+    if any(entry.name == JOURNAL for entry in backend.list("")):
+        return
+    with suppress(FileExistsError):
+        backend.make_dir(JOURNAL)
+    backend.sync("")
 
 
 def _create(backend: Posix, path: str, line: bytes, *, needs_room: bool) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +27,19 @@ REQUESTS = ("stop", "save")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A wish of a person at another terminal. `path` is the file that carries it."""
+    """A wish of a person at another terminal.
+
+    Args:
+        kind: `stop` or `save`.
+        path: the file that carries it.
+        reason: why.
+        attempt: whom it was meant for; 0 if it does not say.
+    """
 
     kind: str
     path: str
     reason: str
+    attempt: int = 0
 
 
 class Store:
@@ -91,8 +98,16 @@ class Store:
         """Read a checkpoint's manifest; return it and its size in bytes. Raises as `manifest` does."""
         for found in catalog.scan(self.backend):
             if found.name == name and found.committed:
-                return catalog.load_manifest(self.backend, found, self.id)
+                return self.read(found)
         raise NothingError(f"there is no checkpoint {name.format()} in {self.path}", hint="see: outlast ls")
+
+    def read(self, found: Found) -> tuple[Manifest, int]:
+        """As `load`, of a checkpoint that `scan` gave: without listing all of them again."""
+        return catalog.load_manifest(self.backend, found, self.id)
+
+    def is_there(self, found: Found) -> bool:
+        """Say whether a checkpoint is still published; a live run removes old ones beside its readers."""
+        return catalog.is_published(self.backend, found.name)
 
     def source(self, manifest: Manifest) -> Source:
         """Open a checkpoint's leaves for verified reading."""
@@ -172,6 +187,7 @@ class Store:
             raise UsageError(f"unknown request {kind!r}: expected one of {', '.join(REQUESTS)}")
         if self.live(probe=True) is None:
             raise NothingError(f"no run is alive on {self.path}", hint="see: outlast status")
+        attempt = max(journals.attempts(self.backend))
         try:
             self.backend.make_dir(CONTROL)
         except FileExistsError:
@@ -179,8 +195,8 @@ class Store:
         else:
             self.backend.sync("")
         path = f"{CONTROL}/{kind}-{secrets.token_hex(6)}.json"
-        self.backend.create(path, [json.dumps({"reason": reason}).encode() + b"\n"])
-        return Request(kind=kind, path=path, reason=reason)
+        self.backend.create(path, [json.dumps({"reason": reason, "attempt": attempt}).encode() + b"\n"])
+        return Request(kind=kind, path=path, reason=reason, attempt=attempt)
 
     def requests(self) -> tuple[Request, ...]:
         """Return the requests that wait."""
@@ -188,7 +204,7 @@ class Store:
         for entry in self.backend.list(CONTROL):
             kind = entry.name.partition("-")[0]
             if kind in REQUESTS and entry.name.endswith(".json") and entry.kind == "file":
-                found.append(Request(kind=kind, path=f"{CONTROL}/{entry.name}", reason=self._reason(entry.name)))
+                found.append(self._request(kind, f"{CONTROL}/{entry.name}"))
         return tuple(found)
 
     def serve(self, request: Request) -> None:
@@ -198,27 +214,28 @@ class Store:
         except FileNotFoundError:
             return
 
-    def _reason(self, name: str) -> str:
+    def _request(self, kind: str, path: str) -> Request:
+        """Read a request; it counts by being there, whatever stands in it."""
         try:
-            told: Any = json.loads(read_whole(self.backend, f"{CONTROL}/{name}", 4096))
+            told: Any = json.loads(read_whole(self.backend, path, 4096))
         except (ValueError, RecursionError, DamageError, FileNotFoundError):
-            return "request"
-        return str(told.get("reason", "request")) if isinstance(told, dict) else "request"
+            told = None
+        told = told if isinstance(told, dict) else {}
+        attempt = told.get("attempt")
+        reason = str(told.get("reason", "request"))
+        return Request(kind=kind, path=path, reason=reason, attempt=attempt if type(attempt) is int else 0)
 
     def _make(self) -> None:
         self.backend.make_root()
         names = {entry.name for entry in self.backend.list("")}
-        if STORE not in names and not journals.attempts(self.backend):
+        is_used = any(CheckpointName.parse(name) for name in names) or journals.attempts(self.backend)
+        if STORE not in names and not is_used:
             self.is_new = True
             about = {"format": "outlast-store", "version": 1, "store": secrets.token_hex(16)}
             try:
                 self.backend.create(STORE, [seal({**about, "created": iso(self.clock.wall())})])
             except FileExistsError:
                 self.is_new = False  # another one made it at the same instant
-            self.backend.sync("")
-        if JOURNAL not in names:
-            with suppress(FileExistsError):
-                self.backend.make_dir(JOURNAL)
             self.backend.sync("")
 
     def _identify(self) -> str:
@@ -228,12 +245,13 @@ class Store:
             problem = f"{self.path} has no {STORE}"
         except DamageError as e:
             problem = str(e)
-        told = self._claimed_id()
+        told = self._claimed_id() or catalog.id_by_manifests(self.backend)
         if told is None:
-            if not self.backend.list(JOURNAL):
-                raise NothingError(f"{self.path} is not a store: {problem}") from None
+            if not self.backend.list(JOURNAL) and not catalog.scan(self.backend):
+                hint = "name the directory that a run was given; it holds outlast.json and step-... directories"
+                raise NothingError(f"{self.path} is not a store: {problem}", hint=hint) from None
             raise DamageError(problem, path=STORE)
-        self.warnings.append(f"{problem}; the store's id was taken from its journals")
+        self.warnings.append(f"{problem}; the store's id was taken from what else is in it")
         return told
 
     def _claimed_id(self) -> str | None:
