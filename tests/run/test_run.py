@@ -165,6 +165,40 @@ def test_done_is_done(program: Program) -> None:
     assert len(program.steps) == 60
 
 
+def test_a_run_that_is_done_can_be_reopened_for_more_steps(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    undisturbed = Program(tmp_path / "other")
+    undisturbed.finish("--steps", "80")
+    assert program.run("--steps", "30")[0] == 0
+    status, said = program.run("--steps", "80")
+    assert (status, "OUTLAST_REOPEN=1" in said) == (0, True)
+    process = program.start("--steps", "80", "--pause", "0.01", OUTLAST_REOPEN="1")
+    await_event(process, "committed", 3)
+    process.kill()
+    finish(process)
+    assert program.finish("--steps", "80") == undisturbed.out.read_text()
+    assert program.run("--steps", "80", OUTLAST_REOPEN="1")[0] == 0  # nothing is left to do
+    assert program.out.read_text() == undisturbed.out.read_text()
+
+
+def test_reopened_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what has more passes now goes on; inner loops belong to new passes."""
+
+    def train(epochs: int, probes: int) -> list[tuple[str, int, int]]:
+        seen = []
+        with outlast.Run(tmp_path / "s", {"x": 1}) as run:
+            for epoch in run.range(epochs, "epoch"):
+                seen += [("batch", epoch, batch) for batch in run.iterate([1, 2], "batch")]
+            seen += [("probe", 0, probe) for probe in run.range(probes, "probe")]
+        return seen
+
+    train(2, 2)
+    monkeypatch.setenv("OUTLAST_REOPEN", "1")
+    assert train(2, 3) == [("probe", 0, 2)]
+    assert train(3, 3) == [("batch", 2, 1), ("batch", 2, 2)]
+    assert train(3, 3) == train(2, 2) == []
+
+
 def test_break_ends_the_run(program: Program) -> None:
     assert program.run("--break-at", 20)[0] == 0
     assert program.run()[0] == 0

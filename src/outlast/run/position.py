@@ -10,6 +10,7 @@ The rules, for the program that runs undisturbed and for the one that goes on af
 - A loop that is left early (`break`, `return`, an exception in its body) is over for this pass of the loop
   around it, like one that ran out. The pass that was broken off does not count.
 - A *step* is a completed pass in which no pass of an inner loop was completed.
+- A run that was done can be reopened: an outermost loop that now has more passes than it had goes on with those.
 
 Code before an inner loop runs again after a restore in its midst: it should set up, not compute.
 """
@@ -142,6 +143,7 @@ class Positions:
     Attributes:
         steps_done: steps completed, over all attempts.
         remembered, tellers, seen: see `Loop.remembered`, `Loop.remember`, `Loop.is_new`.
+        is_reopened: the run was done, and is to go on where loops have more passes now.
     """
 
     def __init__(self, *, warn: Callable[[str], object] | None = None) -> None:
@@ -149,7 +151,9 @@ class Positions:
         self.remembered: dict[str, Node] = {}
         self.tellers: dict[str, Callable[[], Node]] = {}
         self.seen: dict[int, tuple[object, str]] = {}
+        self.is_reopened = False
         self._warn = warn
+        self._ended: dict[str, list[int]] = {}
         self._open: list[Loop] = []
         self._root = Body()
 
@@ -179,7 +183,7 @@ class Positions:
         path = "/".join([*(f"{at.name}#{at.entry}[{at.done}]" for at in self._open), f"{name}#{entry}"])
         loop = Loop(self, path, name, entry, total)
         if entry < body.over.get(name, 0):
-            loop.is_over = True
+            loop.is_over = not self._reopen(loop, body)
         elif body.pending:
             _go_on(loop, body)
         elif entry and not self._open:
@@ -188,6 +192,15 @@ class Positions:
             self._open[-1].holds_loops = True
         self._open.append(loop)
         return loop
+
+    def _reopen(self, loop: Loop, body: Body) -> bool:
+        """Put a loop of a run that was done to where it ended, if it has more passes now; say whether it has."""
+        done, total = self._ended.get(loop.path, (0, 0))
+        if not self.is_reopened or self._open or loop.total is None or loop.total <= total:
+            return False
+        body.over[loop.name] = loop.entry  # what came after it comes after the new passes, afresh
+        loop.done = done
+        return True
 
     def advance(self, loop: Loop) -> None:
         """Count a completed pass: see `Loop.advance`."""
@@ -209,6 +222,8 @@ class Positions:
         self._open.pop()
         over = self._body.over
         over[loop.name] = max(over.get(loop.name, 0), loop.entry + 1)
+        if not self._open and not loop.is_over and loop.total is not None:
+            self._ended[loop.path] = [loop.done, loop.total]
 
     def check_reached(self) -> None:
         """Check that the program has entered every loop that was open at the save.
@@ -231,6 +246,7 @@ class Positions:
             "steps": self.steps_done,
             "over": dict(self._root.over),
             "open": records + list(bodies[-1].pending),
+            "ended": {path: list(passes) for path, passes in self._ended.items()},
             "kept": {**self.remembered, **{place: tell() for place, tell in self.tellers.items()}},
         }
 
@@ -247,6 +263,7 @@ class Positions:
             raise MismatchError(f"the checkpoint's position is not understood: {str(node)[:200]}")
         self.steps_done = node["steps"]
         self.remembered = dict(node["kept"])
+        self._ended = {path: list(passes) for path, passes in node["ended"].items()}
         self._root = Body(over=dict(node["over"]), pending=tuple(node["open"]))
 
     @property
@@ -315,7 +332,8 @@ def _record(loop: Loop) -> Node:
 def _is_position(node: Node) -> bool:
     return (
         isinstance(node, dict)
-        and set(node) == {"steps", "over", "open", "kept"}
+        and set(node) == {"steps", "over", "open", "ended", "kept"}
+        and _is_ended(node["ended"])
         and _is_count(node["steps"])
         and _is_counts(node["over"])
         and isinstance(node["kept"], dict)
@@ -334,6 +352,12 @@ def _is_record(node: Node) -> bool:
         and (node["total"] is None or _is_count(node["total"]))
         and _is_counts(node["over"])
         and isinstance(node["extra"], dict)
+    )
+
+
+def _is_ended(node: Node) -> bool:
+    return isinstance(node, dict) and all(
+        isinstance(passes, list) and list(map(_is_count, passes)) == [True, True] for passes in node.values()
     )
 
 

@@ -57,7 +57,8 @@ class Run:
         MismatchError: the checkpoint does not fit the state; names the leaves. Status 2.
         DamageError: there were checkpoints, none is good. Status 3.
         BusyError: another attempt of this run lives. Status 5.
-        SystemExit: with status 0, if the run is already done.
+        SystemExit: with status 0, if the run is already done. With OUTLAST_REOPEN=1 it goes on instead, where an
+            outermost loop has more passes than it had.
     """
 
     def __init__(
@@ -303,8 +304,11 @@ class Run:
     def _exit_if_done(self) -> None:
         done = finished(self._store)
         if done is not None:
-            text = f"this run was done at step {done.step}: nothing to do (to start over, name a new store)"
-            self._events.tell("done", text, step=done.step)
+            if os.environ.get("OUTLAST_REOPEN") == "1":
+                self._positions.is_reopened = True
+                return
+            how = "to go on where loops have more passes now, set OUTLAST_REOPEN=1; to start over, name a new store"
+            self._events.tell("done", f"this run was done at step {done.step}: nothing to do ({how})", step=done.step)
             raise SystemExit(0)
 
     def _finish(self) -> str:
