@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from decimal import Decimal
+from typing import Any
 
 from outlast.errors import UsageError
 
@@ -54,6 +56,16 @@ def parse_size(value: str | int) -> int:
     if type(size) is int and 0 <= size < _LIMIT:
         return size
     raise UsageError(f"{value!r} is not a size", hint='write it like "4GiB", "500MB" or "4096" (bytes)')
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a whole number of any type that stands for one (NumPy's too). Raises UsageError for any other value."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise UsageError(f"{name} is {value!r}, expected a whole number")
 
 
 def format_duration(seconds_s: float) -> str:

@@ -140,17 +140,18 @@ def report(step, store="/s"):
 
 
 def test_progress_is_a_higher_step_of_the_same_store():
-    assert made_progress(report(0), {}, 1)
-    assert made_progress(report(11), {"/s": 10}, 137)
-    assert not made_progress(report(10), {"/s": 10}, 85)
-    assert not made_progress(report(9), {"/s": 10}, 85)
-    assert made_progress(report(1, "/other"), {"/s": 10}, 1)
+    assert made_progress(report(0), {}, 1, 60.0)
+    assert made_progress(report(11), {"/s": 10}, 137, 60.0)
+    assert not made_progress(report(10), {"/s": 10}, 85, 60.0)
+    assert not made_progress(report(9), {"/s": 10}, 85, 60.0)
+    assert made_progress(report(1, "/other"), {"/s": 10}, 1, 60.0)
 
 
 def test_a_program_that_never_reports_makes_progress_by_85():
-    assert made_progress(None, {}, 85)
-    assert not made_progress(None, {}, 1)
-    assert not made_progress(None, {"/s": 10}, 85), "it did report before: now it is silent"
+    assert made_progress(None, {}, 85, 60.0)
+    assert not made_progress(None, {}, 85, 0.5), "what says 85 at once has done nothing"
+    assert not made_progress(None, {}, 1, 60.0)
+    assert not made_progress(None, {"/s": 10}, 85, 60.0), "it did report before: now it is silent"
 
 
 def test_describe_names_signals():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -153,6 +154,157 @@ def test_a_second_signal_leaves_at_once_without_harm(program: Program, undisturb
     process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGTERM
     assert program.finish() == undisturbed["plain"]
+
+
+@pytest.mark.parametrize("gap_s", [0.02, 0.05, 0.2])
+def test_one_more_signal_on_the_way_out_does_not_change_the_status(program: Program, gap_s: float) -> None:
+    """Whoever started us goes by the 85: a batch system's double must not turn it into 143."""
+    process = program.start("--pause", 0.01, "--steps", 100_000, "--every", 100)
+    await_event(process, "committed")
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(gap_s)
+    process.send_signal(signal.SIGTERM)
+    status, said = finish(process)
+    assert status == 85, said
+
+
+SWALLOWED = """
+import sys
+import outlast
+from outlast.store import commit
+
+class Full(outlast.SpaceError):
+    pass
+
+def refuse(self, draft, real=commit.Writer.commit):
+    if draft.step == 20:
+        raise Full("no space, as asked")
+    return real(self, draft)
+
+state = {"n": 0}
+with outlast.Run(sys.argv[1], state, every=5) as run:
+    if sys.argv[2] == "full":
+        commit.Writer.commit = refuse
+    try:
+        for i in run.steps(100):
+            state["n"] += 1
+            if i == 20 and sys.argv[2] == "notice":
+                run.leave("as asked")
+    except: # noqa
+        print("swallowed")
+"""
+
+
+@pytest.mark.parametrize(("why", "status"), [("notice", 85), ("full", 1)])
+def test_what_ended_the_loop_cannot_be_swallowed(tmp_path: Path, why: str, status: int) -> None:
+    """A bare `except:` around the loop must not make a run that was broken off look done."""
+    command = [sys.executable, "-c", SWALLOWED, str(tmp_path / "s")]
+    done = subprocess.run([*command, why], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, "swallowed\n"), done.stderr
+    assert not any(outlast.Store(tmp_path / "s").manifest(n).done for n in outlast.Store(tmp_path / "s").checkpoints())
+    done = subprocess.run([*command, "no"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert outlast.Store(tmp_path / "s").checkpoints()[0].step == 100
+
+
+def test_sys_exit_inside_the_block_is_said(tmp_path: Path, capfd) -> None:
+    with pytest.raises(SystemExit), outlast.Run(tmp_path / "s", {"x": 1}):
+        sys.exit(0)
+    assert "left with sys.exit inside the block: the run is not done" in capfd.readouterr().err
+    assert outlast.Store(tmp_path / "s").checkpoints() == ()
+
+
+def epochs(path: Path, *, leave_at: int = -1) -> dict:
+    """A training with a schedule between its two loops, and a step outside of all; leaves after so many steps."""
+    state = {"rate": 1.0, "trace": [], "rng": np.random.default_rng(3), "lists": {"a": []}}
+    with outlast.Run(path, state, every=10_000) as run:
+        state["lists"]["a"].append("before the loops")
+        for epoch in run.range(3, "epoch"):
+            state["lists"]["a"].append(epoch)
+            for batch in run.range(4, "train"):
+                state["trace"].append(("train", epoch, batch, state["rate"], state["rng"].random()))
+                if run.step + 1 == leave_at:
+                    run.leave()
+            state["rate"] *= 0.5
+            state["rng"].random()
+            for batch in run.range(3, "val"):
+                state["trace"].append(("val", epoch, batch, state["rate"]))
+                if run.step + 1 == leave_at:
+                    run.leave()
+        state["rate"] += 10
+        for batch in run.range(3, "test"):
+            state["trace"].append(("test", batch, state["rate"], state["rng"].random()))
+            if run.step + 1 == leave_at:
+                run.leave()
+    return state
+
+
+def test_code_between_loops_leaves_no_mark_when_it_runs_again(tmp_path: Path) -> None:
+    expected = epochs(tmp_path / "undisturbed")
+    for at in range(1, 24):
+        with pytest.raises(outlast.Preempted):
+            epochs(tmp_path / f"at{at}", leave_at=at)
+        found = epochs(tmp_path / f"at{at}")
+        assert found["trace"] == expected["trace"], at
+        assert found["rate"] == expected["rate"], at
+        assert found["rng"].bit_generator.state == expected["rng"].bit_generator.state, at
+        assert [x for x in found["lists"]["a"] if x != "before the loops"] == [0, 1, 2], at
+
+
+def counted_in_the_state(path: Path, *, leave_at: tuple[int, int] | None = None) -> list:
+    """A while-loop of the program's own around a loop of the run, with `due` as its boundary."""
+    state = {"t": 0, "seen": []}
+    with outlast.Run(path, state, every=10_000) as run:
+        while state["t"] < 6:
+            for i in run.range(4, "inner"):
+                state["seen"].append((state["t"], i))
+                if (state["t"], i) == leave_at:
+                    run.leave()
+            state["t"] += 1
+            if run.due():
+                run.save()
+    return state["seen"]
+
+
+def test_a_counter_in_the_state_around_a_loop_of_the_run(tmp_path: Path) -> None:
+    expected = counted_in_the_state(tmp_path / "undisturbed")
+    assert expected == [(t, i) for t in range(6) for i in range(4)]
+    for at in [(0, 0), (0, 3), (3, 2), (5, 3)]:
+        path = tmp_path / f"at{at[0]}{at[1]}"
+        with pytest.raises(outlast.Preempted):
+            counted_in_the_state(path, leave_at=at)
+        assert counted_in_the_state(path) == expected, at
+
+
+def test_a_fork_in_another_thread_has_no_part_in_the_run(tmp_path: Path) -> None:
+    """Signals are not ours there, but the child is as little part of the run."""
+    ended = []
+
+    def work() -> None:
+        with outlast.Run(tmp_path / "s", {"x": np.zeros(10)}, every=1) as run:
+            for step in run.steps(3):
+                if step == 1:
+                    pid = os.fork()
+                    if pid == 0:
+                        run._completed(run._positions._open[0])
+                        run.log(loss=1)
+                        run.save()
+                        os._exit(7 if run.wait() is None and not run.due() else 8)
+                    ended.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    assert ended == [7]
+
+
+def test_totals_of_any_whole_number(tmp_path: Path) -> None:
+    with outlast.Run(tmp_path / "s", {"x": 1}, every=np.int64(2)) as run:
+        assert list(run.steps(np.int64(3))) == [0, 1, 2]
+        for total in ("5", 2.0, None, True):
+            with pytest.raises(outlast.UsageError, match=r"total is .*, expected a whole number"):
+                next(run.range(total, "other"))
 
 
 def test_done_is_done(program: Program) -> None:

@@ -30,8 +30,9 @@ class Supervised:
             process.stderr.close()
             process.wait()
 
-    def start(self, options: list[str], *program: object) -> subprocess.Popen[str]:
+    def start(self, options: list[str], *program: object, shell: str = "") -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "outlast.cli.main", "run", "--json", *options, "--"]
+        command += ["sh", "-c", shell, "sh"] if shell else []
         command += [sys.executable, str(PROGRAM), str(self.store), str(self.out), *map(str, program)]
         self.started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return self.started[-1]
@@ -101,6 +102,20 @@ def test_notice_to_the_supervisor(supervised: Supervised) -> None:
     list(read_events(process))
     assert process.wait() == 85
     assert outlast.Store(supervised.store).attempts()[-1].last("ended")["outcome"] == "preempted"
+
+
+@pytest.mark.parametrize("shell", ['"$@"; echo after', '"$@" | cat'], ids=["and more", "pipe"])
+def test_a_shell_does_not_hide_that_the_program_is_not_done(
+    supervised: Supervised, undisturbed: str, shell: str
+) -> None:
+    """It ends with 0, for it went on after the program's 85."""
+    options = ["--time", "3s", "--grace", "1.5s"]
+    process = supervised.start(options, "--pause", 0.07, "--every", "1000", shell=shell)
+    events = list(read_events(process))
+    assert process.wait() == 0, events
+    assert supervised.out.read_text() == undisturbed
+    assert len(outlast.Store(supervised.store).attempts()) > 2
+    assert any("is not done: taken as 85" in e.get("text", "") for e in events)
 
 
 def test_outlast_stop_is_final(supervised: Supervised) -> None:

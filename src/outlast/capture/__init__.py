@@ -5,6 +5,7 @@ from outlast.capture.pool import Pool
 from outlast.capture.refill import Source, restore
 from outlast.capture.registry import register
 from outlast.capture.report import Report, Row
+from outlast.capture.rewind import Rewind
 from outlast.capture.rng import RNG
 from outlast.capture.snapshots import Snapshot, check, snapshot
 
@@ -18,6 +19,7 @@ __all__ = [
     "Pool",
     "Refused",
     "Report",
+    "Rewind",
     "Row",
     "Snapshot",
     "Source",

@@ -6,30 +6,26 @@ another step would leave less than a high quantile of the save's time, plus a ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from outlast.units import format_duration
 
 MARGIN_S = 1.0
+_SHARE = 0.1  # of a short window: a margin or an assumed save must not take it all
 _ASSUMED_BYTES_PER_S = 100e6
 _ASSUMED_LEAST_S = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastCall:
-    """Whether to save and leave now, and why."""
-
-    due: bool
-    reason: str
+def assumed_save_s(size_bytes: int, window_s: float) -> float:
+    """Return what a save may take where none was measured: at 100 MB/s, at least a second or a tenth of the window."""
+    return max(min(_ASSUMED_LEAST_S, _SHARE * window_s), size_bytes / _ASSUMED_BYTES_PER_S)
 
 
-def assumed_save_s(size_bytes: int) -> float:
-    """Return what a save may take where none was measured: at 100 MB/s, at least a second."""
-    return max(_ASSUMED_LEAST_S, size_bytes / _ASSUMED_BYTES_PER_S)
+def margin_s(window_s: float) -> float:
+    """Return what is left for the way out, of an attempt that was given so many seconds in all."""
+    return min(MARGIN_S, _SHARE * window_s)
 
 
-def last_call(left_s: float, *, save_s: float, step_s: float, margin_s: float = MARGIN_S) -> LastCall:
-    """Decide at a boundary.
+def last_call(left_s: float, *, save_s: float, step_s: float, margin_s: float = MARGIN_S) -> str | None:
+    """Return why it is time to save and leave at this boundary; None while there is time for another step.
 
     Args:
         left_s: until the deadline.
@@ -38,8 +34,9 @@ def last_call(left_s: float, *, save_s: float, step_s: float, margin_s: float = 
         margin_s: what is left for the way out.
     """
     needed_s = save_s + step_s + margin_s
-    reason = (
+    if left_s >= needed_s:
+        return None
+    return (
         f"the deadline is {format_duration(max(0.0, left_s))} away; a save ({format_duration(save_s)}), a step "
         f"({format_duration(step_s)}) and a margin ({format_duration(margin_s)}) need {format_duration(needed_s)}"
     )
-    return LastCall(due=left_s < needed_s, reason=reason)

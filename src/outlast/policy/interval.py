@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from outlast.errors import UsageError
-from outlast.units import format_duration, parse_duration
+from outlast.units import format_duration, parse_duration, whole
 
 FIRST_S = 1.0
 SHORTEST_S = 1.0
@@ -79,18 +79,17 @@ class Rate:
     is_known: bool = False
 
 
-def parse_every(value: str | float) -> Every:
+def parse_every(value: str | int) -> Every:
     """Read `every=`: "auto", "5%" (as auto, under that overhead), a number of steps, or "10min". Raises UsageError."""
     if value == "auto":
         return Every()
     if isinstance(value, str) and value.strip().endswith("%"):
         return Every(overhead=_share(value))
-    if isinstance(value, bool):
-        raise UsageError(f"every={value!r}: expected 'auto', a number of steps, or a duration like '10min'")
-    if isinstance(value, int):
-        if value < 1:
+    if not isinstance(value, str):
+        steps = whole("every", value)  # a float might mean either: steps or seconds
+        if steps < 1:
             raise UsageError(f"every={value}: expected at least 1 step")
-        return Every(steps=value)
+        return Every(steps=steps)
     seconds_s = parse_duration(value)
     if seconds_s <= 0:
         raise UsageError(f"every={value!r}: expected more than 0 seconds")
@@ -156,15 +155,14 @@ def plan(every: Every, costs: Costs, rate: Rate) -> Plan:
 
 def _auto(cost_s: float, latency_s: float, rate: Rate, overhead: float) -> Plan:
     mtbf_s = 1 / rate.per_s
+    best_s = optimum_s(cost_s, mtbf_s)
     bounds = [
-        (optimum_s(cost_s, mtbf_s), "optimum"),
+        (best_s, "optimum") if best_s <= LONGEST_S else (LONGEST_S, "the longest interval"),
         (cost_s * (1 - overhead) / overhead, f"at most {overhead * 100:.3g}% overhead"),
         (latency_s, "a save must be durable before the next"),
         (SHORTEST_S, "the shortest interval"),
     ]
     seconds_s, why = max(bounds)
-    if seconds_s > LONGEST_S:
-        seconds_s, why = max((LONGEST_S, "the longest interval"), (latency_s, "a save must be durable before the next"))
     seen = "as given" if rate.is_known else f"{rate.events} in {format_duration(rate.exposure_s)} seen"
     reason = (
         f"every {format_duration(seconds_s)}: {why}, for a save that costs {format_duration(cost_s)} "

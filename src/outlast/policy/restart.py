@@ -17,6 +17,7 @@ from outlast.errors import BUSY, DAMAGE, DONE, GAVE_UP, NOTHING, PREEMPTED, USAG
 CANNOT_RUN, NOT_FOUND = 126, 127
 FINAL = frozenset({USAGE, DAMAGE, NOTHING, BUSY, GAVE_UP, CANNOT_RUN, NOT_FOUND})
 _SIGNALLED = 128
+LEAST_WORK_S = 1.0
 
 
 class Cause(enum.Enum):
@@ -68,6 +69,7 @@ class Report:
     store: str
     attempt: int
     step: int
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,17 +99,18 @@ class Finish:
 Decision: TypeAlias = Restart | GiveUp | Finish
 
 
-def made_progress(report: Report | None, reached: Mapping[str, int], status: int) -> bool:
+def made_progress(report: Report | None, reached: Mapping[str, int], status: int, lasted_s: float) -> bool:
     """Say whether an attempt made progress.
 
     Args:
         report: the last that it reported; None if it reported nothing.
         reached: the last step reported before it, by store.
-        status: its exit status: all that there is to go by for a program that never reports.
+        status: its exit status: all that there is to go by for a program that never reports, but for
+        lasted_s: how long it took; what says 85 at once has done nothing.
     """
     if report is not None:
         return report.step > reached.get(report.store, -1)
-    return status == PREEMPTED and not reached
+    return status == PREEMPTED and not reached and lasted_s >= LEAST_WORK_S
 
 
 def decide(history: Sequence[Attempt], rules: Rules) -> Decision:

@@ -35,9 +35,9 @@ class Control:
         """Say which process takes part, and on which store."""
         self._write(_PROGRAM, {"pid": os.getpid(), "store": store})
 
-    def progress(self, *, store: str, attempt: int, step: int, at: str) -> None:
+    def progress(self, *, store: str, attempt: int, step: int, done: bool, at: str) -> None:
         """Report a durable commit."""
-        self._write(_PROGRESS, {"store": store, "attempt": attempt, "step": step, "at": at})
+        self._write(_PROGRESS, {"store": store, "attempt": attempt, "step": step, "done": done, "at": at})
 
     def leave(self, reason: str) -> None:
         """Say that our 85 is final: a person wants the run to stop, so it is not to be started again."""

@@ -16,7 +16,7 @@ from outlast.run.events import Events
 from outlast.run.notice import Notice
 from outlast.store import HEARTBEAT_S, Lease, Store
 
-_BEAT_S = 0.5
+_BEAT_S = 0.2  # how exactly the time of a signal is known
 _LISTEN_S = 2.0  # how often the store's control directory is listed: a network call on shared storage
 
 

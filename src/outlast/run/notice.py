@@ -2,19 +2,23 @@
 
 Forked children inherit the handlers. A notice that goes to the whole process group must not end them before the
 main process has saved, and yet `terminate()` must still work. So a child that gets SIGTERM looks whether the main
-process got one too (the kernel-level wake-up socket that both share tells, even while the main process computes)
-and ends only if, a second later, it has not.
+process got one too (the wake-up socket that both share tells, even while the main process computes, and a byte
+of shared memory once it was read) and ends only if, a second later, it has not.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Any
+
+from outlast.errors import PREEMPTED
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 AGAIN_AFTER_S = 1.0  # batch systems send a signal twice at once; a person's second one comes later
@@ -32,7 +36,10 @@ class Notice:
         self.reason: str | None = None
         self.is_child = False
         self._owner = os.getpid()
-        self._seen: list[tuple[int, float]] = []
+        self._first_s: dict[int, float] = {}
+        self._again: int | None = None
+        self._polled_s = time.monotonic()
+        self._shared = mmap.mmap(-1, 1)  # not zero: the main process got a notice signal
         self._previous: dict[int, Any] = {}
         self._wake: tuple[socket.socket, socket.socket] | None = None
 
@@ -43,19 +50,25 @@ class Notice:
 
     def install(self) -> bool:
         """Take over the signals; False outside the main thread, where Python does not allow it."""
+        _installed.add(self)
         if threading.current_thread() is not threading.main_thread():
             return False
         self._share_wakeups()
         for number in SIGNALS:
             self._previous[number] = signal.signal(number, self._heard)
-        _installed.add(self)
         return True
 
-    def uninstall(self) -> None:
-        """Give the signals back to whoever had them."""
+    def uninstall(self, *, leaving: bool = False) -> None:
+        """Give the signals back to whoever had them.
+
+        Args:
+            leaving: all is saved, and the process leaves with status 85. So it does if one more signal comes on the
+                way out, and not with that signal's: whoever started us goes by the status.
+        """
         _installed.discard(self)
         for number, previous in self._previous.items():
-            signal.signal(number, previous if previous is not None else signal.SIG_DFL)
+            restored: Any = previous if previous is not None else signal.SIG_DFL
+            signal.signal(number, self._left if leaving else restored)
         self._previous.clear()
         if self._wake:
             signal.set_wakeup_fd(-1)
@@ -64,28 +77,39 @@ class Notice:
             self._wake = None
 
     def again(self) -> int | None:
-        """Return the signal that came a second time, later than a batch system's double; None if none did."""
-        first: dict[int, float] = {}
-        for number, at_s in list(self._seen):
-            if at_s - first.setdefault(number, at_s) >= AGAIN_AFTER_S:
-                return number
-        return None
+        """Return the signal that asked to leave at once; None if none did.
+
+        That is one that came before, or SIGINT after any, later than a batch system's double.
+        """
+        return self._again
 
     def poll(self) -> None:
         """Note the signals that came, also while the main thread is in a long call. One thread calls this."""
-        for number in self._peek()[len(self._seen) :]:
-            self._note(number)
+        before_s, self._polled_s = self._polled_s, time.monotonic()
+        for number in self._take():
+            self._note(number, earliest_s=before_s, latest_s=self._polled_s)
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self._owner:
             if self._wake:
                 self.give(_reason(number))  # `poll` keeps count
             else:
-                self._note(number)
+                now_s = time.monotonic()
+                self._note(number, earliest_s=now_s, latest_s=now_s)
 
-    def _note(self, number: int) -> None:
-        self._seen.append((number, time.monotonic()))
+    def _note(self, number: int, *, earliest_s: float, latest_s: float) -> None:
+        """Take a signal that came between two moments; only what is sure to come late counts as a second one."""
+        first = self._first_s
+        since_s = min(first.values(), default=latest_s) if number == signal.SIGINT else first.get(number, latest_s)
+        if earliest_s - since_s >= AGAIN_AFTER_S:
+            self._again = number
+        first.setdefault(number, latest_s)
         self.give(_reason(number))
+
+    def _left(self, _number: int, _frame: FrameType | None) -> None:
+        """Leave at once, unless this is only the double of the notice: then the way out is short enough."""
+        if time.monotonic() - min(self._first_s.values(), default=-AGAIN_AFTER_S) >= AGAIN_AFTER_S:
+            os._exit(PREEMPTED)
 
     def _share_wakeups(self) -> None:
         ours, theirs = socket.socketpair()
@@ -98,16 +122,30 @@ class Notice:
             return
         self._wake = (ours, theirs)
 
+    def _take(self) -> list[int]:
+        """Return the notice signals that have reached this process, and make room in the socket for more."""
+        if self._wake is None:
+            return []
+        found = self._peek()
+        if found:
+            self._shared[0] = 1  # before they are taken from the socket: a child looks at both
+        raw = b""
+        with suppress(BlockingIOError):
+            raw = self._wake[0].recv(_PEEK_BYTES, socket.MSG_DONTWAIT)
+        return [number for number in raw if number in SIGNALS]
+
     def _peek(self) -> list[int]:
-        """Return the notice signals that have reached the main process, without taking them from the socket."""
-        wake = self._wake
-        if wake is None:
+        """Return the notice signals in the socket, and leave them there."""
+        if self._wake is None:
             return []
         try:
-            raw = wake[0].recv(_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            raw = self._wake[0].recv(_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except (BlockingIOError, OSError):
             return []
         return [number for number in raw if number in SIGNALS]
+
+    def _parent_was_told(self) -> bool:
+        return self._shared[0] != 0 or bool(self._peek())
 
     def in_child(self) -> None:
         """Set up a forked child: it survives a notice, and ends on any other SIGTERM."""
@@ -121,10 +159,10 @@ class Notice:
     def _child_term(self, number: int, _frame: FrameType | None) -> None:
         until = time.monotonic() + _CHILD_WAIT_S
         while os.getppid() == self._owner and time.monotonic() < until:
-            if self._peek():
+            if self._parent_was_told():
                 return
             time.sleep(0.02)
-        if self._peek() and os.getppid() == self._owner:
+        if self._parent_was_told() and os.getppid() == self._owner:
             return
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -10,6 +10,7 @@ The rules, for the program that runs undisturbed and for the one that goes on af
 - A loop that is left early (`break`, `return`, an exception in its body) is over for this pass of the loop
   around it, like one that ran out. The pass that was broken off does not count.
 - A *step* is a completed pass in which no pass of an inner loop was completed.
+- Outside of all loops a step that is counted (`run.due()`) begins a new body, as a completed pass does.
 - A run that was done can be reopened: an outermost loop that now has more passes than it had goes on with those.
 
 Code before an inner loop runs again after a restore in its midst: it should set up, not compute.
@@ -162,9 +163,21 @@ class Positions:
         """How many loops are open."""
         return len(self._open)
 
+    @property
+    def is_on_the_way(self) -> bool:
+        """Whether code runs again before the innermost loop of the save is entered: not so if it comes first."""
+        return len(self._root.pending) > 1 or bool(self._root.pending and self._root.over)
+
     def count_step(self) -> None:
-        """Count a step that no loop of the run makes."""
+        """Count a step that no loop of the run makes.
+
+        Raises:
+            MismatchError: the checkpoint was saved in a loop that the program did not enter.
+        """
+        _check_entered(self._root, "a step outside of loops is complete")
         self.steps_done += 1
+        self._root = Body()
+        self._ended.clear()
 
     def enter(self, name: str, total: int | None = None) -> Loop:
         """Open the loop `name` inside the innermost open one: where it stood, over, or from its beginning.

@@ -26,7 +26,7 @@ from outlast.run.saver import Moment, Saver
 from outlast.run.schedule import Schedule
 from outlast.run.shield import shielded
 from outlast.store import SILENT_S, Committed, Lease, Pruner, Store, Writer
-from outlast.units import format_duration, format_size
+from outlast.units import format_duration, format_size, whole
 
 _MAX_LEAN = 8
 
@@ -66,7 +66,7 @@ class Run:
         store: str | os.PathLike[str],
         state: MutableMapping[str, Any],
         *,
-        every: str | float = "auto",
+        every: str | int = "auto",
         keep: int | Keep = 3,
         allow: Collection[str] = (),
         on_error: Literal["stop", "warn"] = "stop",
@@ -88,6 +88,8 @@ class Run:
         self._schedule = Schedule(every, deadline=deadline, clock=clock, warn=self._events.warn)
         self._takeover = takeover or os.environ.get("OUTLAST_TAKEOVER") == "1"
         self._wanted = False
+        self._broken_off: OutlastError | Preempted | None = None
+        self._rewind: capture.Rewind | None = None
         self._entered = False
         self._pid = os.getpid()
         self.restored: capture.Report | None = None
@@ -117,9 +119,8 @@ class Run:
 
     def range(self, total: int, name: str) -> Iterator[int]:
         """Like `range(total)`, going on where it was. Loops nest; each needs its own name."""
-        self._check_entered()
-        with self._positions.enter(name, total) as loop:
-            for index in range(loop.start, total):
+        with self._enter(name, whole("total", total)) as loop:
+            for index in range(loop.start, loop.total or 0):
                 yield index
                 self._completed(loop)
 
@@ -129,8 +130,7 @@ class Run:
         Sequences and PyTorch loaders are entered in the middle without reading what was seen; objects with
         `state_dict` are asked to; other iterables are read and skipped, with a warning.
         """
-        self._check_entered()
-        with self._positions.enter(name, None) as loop:
+        with self._enter(name, None) as loop:
             items = resume(source, loop, notice_pending=self._is_leaving, warn=self._events.warn)
             while True:
                 try:
@@ -147,6 +147,8 @@ class Run:
     def due(self) -> bool:
         """Say whether now is a time to save. Outside of the run's loops each call counts as a step."""
         self._check_entered()
+        if self._notice.is_child:
+            return False
         if self._positions.depth == 0:
             self._positions.count_step()
         self._raise_errors()
@@ -162,6 +164,8 @@ class Run:
             Preempted: notice was given; the save is durable.
         """
         self._check_entered()
+        if self._notice.is_child:
+            return
         if self._positions.depth:
             self._wanted = True
         else:
@@ -169,11 +173,13 @@ class Run:
 
     def wait(self) -> Committed | None:
         """Wait until the last started save is durable, and return it. Raises its error."""
-        return self._saver.wait()
+        return None if self._notice.is_child else self._saver.wait()
 
     def log(self, **metrics: Any) -> None:
         """Keep numbers with the run: all in the journal, the latest in the next checkpoint."""
         self._check_entered()
+        if self._notice.is_child:
+            return
         self._metrics.log(self.step, metrics)
 
     def leave(self, reason: str = "the program asked to") -> None:
@@ -182,7 +188,7 @@ class Run:
 
     def shield(self) -> AbstractContextManager[None]:
         """Start processes inside this, and a notice sent to the whole process group does not end them."""
-        return shielded()
+        return shielded("spawn")  # whatever starts them: resource trackers are to be there before
 
     # -- entering and leaving ----------------------------------------------------------------------------
 
@@ -212,15 +218,20 @@ class Run:
             return  # a forked child that ran out of the block: the run is its parent's
         self._entered = False
         outcome = "failed"
+        if error is None and self._broken_off is not None:
+            error = self._broken_off
+            self._events.warn(f"caught inside the run's block, but it goes on its way: {type(error).__name__}")
         try:
             if error is None:
                 outcome = self._finish()
             elif isinstance(error, Preempted):
                 outcome = "preempted"
             else:
-                self._settle()
+                self._settle(error)
         finally:
             self._close(outcome, error)
+        if error is not None and kind is None:
+            raise error
 
     def _begin(self, undo: ExitStack) -> None:
         store, lease = self._store, self._lease
@@ -322,8 +333,13 @@ class Run:
         self._saver.wait()
         return "done"
 
-    def _settle(self) -> None:
+    def _settle(self, error: BaseException) -> None:
         """Let the save in flight end; the exception on its way up is the one to see."""
+        if isinstance(error, SystemExit) and not error.code:
+            self._events.warn("left with sys.exit inside the block: the run is not done, nor is this step saved")
+        elif self._notice.reason is not None and isinstance(error, Exception):
+            hint = "if a child process died of the notice: start it inside run.shield()"
+            self._events.warn(f"{type(error).__name__} came after a notice ({self._notice.reason}); {hint}")
         try:
             self._saver.wait()
         except OutlastError as e:
@@ -332,7 +348,7 @@ class Run:
     def _close(self, outcome: str, error: BaseException | None) -> None:
         self._saver.close()
         self._keeper.stop()
-        self._notice.uninstall()
+        self._notice.uninstall(leaving=isinstance(error, Preempted))
         self._end(outcome, error)
 
     def _end(self, outcome: str, error: BaseException | None) -> None:
@@ -357,15 +373,34 @@ class Run:
 
     # -- the boundary ------------------------------------------------------------------------------------
 
+    def _enter(self, name: str, total: int | None) -> Loop:
+        """Open a loop; in the innermost one of the save the state is put back.
+
+        The code between the loops on the way there had run before the save, and runs again: a second
+        `schedule.step()` between training and validation must not leave a mark.
+        """
+        self._check_entered()
+        if self._rewind is None and self._positions.is_on_the_way:
+            self._rewind = capture.Rewind(self._state)
+        loop = self._positions.enter(name, total)
+        if self._rewind is not None and loop.was_restored and not loop.body.pending:
+            rewind, self._rewind = self._rewind, None
+            rewind.put_back()
+        return loop
+
     def _completed(self, loop: Loop) -> None:
         """A pass is complete: the only safe point."""
-        loop.advance()
-        if self._notice.is_child:
-            return
-        self._raise_errors()
-        if self._is_due() or self._wanted:
-            self._wanted = False
-            self._save_or_leave()
+        try:
+            loop.advance()
+            if self._notice.is_child:
+                return
+            self._raise_errors()
+            if self._is_due() or self._wanted:
+                self._wanted = False
+                self._save_or_leave()
+        except OutlastError as e:
+            self._broken_off = e  # the loop ends with it: whoever catches it has not come to its end
+            raise
 
     def _is_due(self) -> bool:
         if self._notice.reason is not None or self._keeper.wants_save:
@@ -402,7 +437,8 @@ class Run:
             self._events.warn(f"the save before failed: {e}")  # the one that follows may do better
         self._saver.start(self._state, self._moment())
         self._saver.wait()
-        raise Preempted(reason)
+        self._broken_off = Preempted(reason)
+        raise self._broken_off
 
     def _raise_errors(self) -> None:
         error = self._saver.error()

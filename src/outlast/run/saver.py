@@ -133,7 +133,7 @@ class Saver:
         name = committed.name
         if self._control:
             at = iso(self._clock.wall())
-            self._control.progress(store=self._store.path, attempt=name.attempt, step=name.step, at=at)
+            self._control.progress(store=self._store.path, attempt=name.attempt, step=name.step, done=draft.done, at=at)
         self._events.tell(
             "committed",
             f"committed step {name.step} ({format_size(committed.written_bytes)} in {committed.seconds_s:.2f} s)",

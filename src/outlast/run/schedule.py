@@ -35,12 +35,14 @@ class Schedule:
     """
 
     def __init__(
-        self, every: str | float, *, deadline: float | None, clock: Clock, warn: Callable[[str], object]
+        self, every: str | int, *, deadline: float | None, clock: Clock, warn: Callable[[str], object]
     ) -> None:
         self.size_bytes = 0
         self._every, self._clock = parse_every(every), clock
         given = deadline if deadline is not None else _number("OUTLAST_DEADLINE", float, "seconds since the epoch")
         self._deadline_s = self._to_monotonic(given, warn)
+        self._window_s = math.inf if self._deadline_s is None else self._deadline_s - clock.monotonic()
+        self._margin_s = deadlines.margin_s(self._window_s)
         mtbf_s = _number("OUTLAST_MTBF", parse_duration, 'a time such as "6h"')
         self._known = known_rate(mtbf_s) if mtbf_s else None
         self._rate = self._known or learned_rate(0, 0.0)
@@ -75,9 +77,11 @@ class Schedule:
         now_s = self._clock.monotonic()
         self._longest_s = max(self._longest_s, now_s - self._boundary_s)
         self._boundary_s = now_s
-        save_s = self._save_s if self._save_s is not None else deadlines.assumed_save_s(self.size_bytes)
-        call = deadlines.last_call(self._deadline_s - now_s, save_s=save_s, step_s=self._longest_s)
-        return call.reason if call.due else None
+        save_s = self._save_s
+        if save_s is None:
+            save_s = deadlines.assumed_save_s(self.size_bytes, self._window_s)
+        left_s = self._deadline_s - now_s
+        return deadlines.last_call(left_s, save_s=save_s, step_s=self._longest_s, margin_s=self._margin_s)
 
     def saved(self, step: int, saver: Saver) -> None:
         """Note that a save has begun, and plan the next."""

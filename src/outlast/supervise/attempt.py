@@ -55,7 +55,7 @@ class Attempt:
         """
         self._wait()
         lasted_s = self._around.clock.monotonic() - self._began_s
-        status = self._status()
+        status = self._unmasked(self._status())
         cause = self._why(status)
         self._end_leftovers()
         return status, cause, lasted_s
@@ -134,6 +134,20 @@ class Attempt:
         if code is None:
             return _SIGNALLED + signal.SIGKILL  # killed, and stuck in the kernel
         return code if code >= 0 else _SIGNALLED - code
+
+    def _unmasked(self, status: int) -> int:
+        """Return 85 for a 0 that hides one: of a shell that went on after the program had saved and left.
+
+        `python train.py | tee log` ends with the status of `tee`, `python train.py; date` with that of `date`.
+        """
+        if status != 0 or self._cause is Cause.ITSELF or self._control.program() is None:
+            return status
+        report = self._control.progress()
+        if report is not None and report.done:
+            return status
+        text = "the command ended with 0, but the program in it was told to leave and is not done: taken as 85"
+        self._around.tell("warning", f"warning: {text} (in a shell: exec, or set -o pipefail)")
+        return PREEMPTED
 
     def _why(self, status: int) -> Cause:
         if self._cause is Cause.OUTSIDE or status != PREEMPTED:

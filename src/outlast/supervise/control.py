@@ -65,7 +65,7 @@ class Control:
         store, attempt, step = found.get("store", ""), found.get("attempt", 0), found.get("step")
         if type(store) is not str or type(attempt) is not int or type(step) is not int:
             return None
-        return Report(store=store, attempt=attempt, step=step)
+        return Report(store=store, attempt=attempt, step=step, done=found.get("done") is True)
 
     def is_leaving_for_good(self) -> bool:
         """Say whether the program asked not to be started again."""

@@ -131,7 +131,8 @@ class _Supervisor:
         return env
 
     def _record(self, status: int, cause: restart.Cause, lasted_s: float, report: restart.Report | None) -> None:
-        progress = restart.made_progress(report, self._reached, status)
+        worked_s = lasted_s if cause is restart.Cause.ITSELF else math.inf  # what was told to leave may be quick
+        progress = restart.made_progress(report, self._reached, status, worked_s)
         if report is not None:
             self._reached[report.store] = report.step
         self._history.append(restart.Attempt(status=status, progress=progress, cause=cause, lasted_s=lasted_s))
