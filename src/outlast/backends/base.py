@@ -66,8 +66,8 @@ class Appender(Protocol):
 class Backend(Protocol):
     """Storage under one root."""
 
-    def list(self, path: str) -> tuple[Entry, ...]:
-        """List a directory, from the storage itself and not from any memory of it; () if it is missing."""
+    def list(self, path: str, *, missing_ok: bool = True) -> tuple[Entry, ...]:
+        """List a directory, from the storage itself and not from any memory of it; () if it is missing and may be."""
         ...
 
     def open(self, path: str) -> Reader:

@@ -125,12 +125,20 @@ class Posix:
                     raise StorageError(f"{path} cannot be made: {e.strerror}", hint="name another directory") from e
             self._sync_path(os.path.dirname(path))
 
-    def list(self, path: str) -> tuple[Entry, ...]:
+    def sync_parent(self) -> None:
+        """Make the store's own name durable. A parent that we may not read cannot be synced, and is passed over."""
+        parent = os.path.dirname(self.root)
+        if os.access(parent, os.R_OK):
+            self._sync_path(parent)
+
+    def list(self, path: str, *, missing_ok: bool = True) -> tuple[Entry, ...]:
         try:
             with self.refusals(path), self._dir(path) as fd:
                 found = self.calls.scandir(fd)
         except FileNotFoundError:
-            return ()
+            if missing_ok:
+                return ()
+            raise
         return tuple(
             Entry(name=name, kind="file" if is_file else "dir" if is_dir else "other")
             for name, is_file, is_dir in sorted(found)

@@ -6,6 +6,7 @@ before it, or named it in its adopt line. What a fenced attempt published after 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from outlast.backends import Posix
 from outlast.errors import DamageError, StorageError, VersionError
 from outlast.format import manifest as manifests
+from outlast.format.digest import is_digest
 from outlast.format.envelope import unseal
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
@@ -26,25 +28,36 @@ _TAIL_BYTES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A checkpoint directory. `committed`: it has a manifest. `counts`: readers go by it."""
+    """A checkpoint directory.
+
+    Args:
+        name: its name.
+        committed: it has a manifest.
+        counts: readers go by it.
+        adopted_digest: what its manifest must end in; empty if nobody says.
+        unreadable: why it cannot be listed; then it is neither committed nor counts as far as we know.
+    """
 
     name: CheckpointName
     committed: bool
     counts: bool
     adopted_digest: str = ""
+    unreadable: str = ""
 
 
 def read_store(backend: Posix) -> dict[str, Any]:
     """Read outlast.json. Raises FileNotFoundError, DamageError, VersionError."""
     found = unseal(bytes(read_whole(backend, STORE)), path=STORE)
-    if found.get("format") != "outlast-store" or not isinstance(found.get("version"), int):
+    version, requires = found.get("version"), found.get("requires", [])
+    if found.get("format") != "outlast-store" or type(version) is not int or version < 1:
         raise DamageError(f"{STORE} does not describe an outlast store", path=STORE)
-    if found["version"] > 1:
+    if version > 1 or requires != []:
+        wants = f" and requires {requires}" if requires else ""
         raise VersionError(
-            f"{backend.root} has store format {found['version']}, this outlast knows 1",
+            f"{backend.root} has store format {version}{wants}, this outlast knows 1",
             hint="upgrade outlast; nothing was touched",
         )
-    if not isinstance(found.get("store"), str):
+    if not is_digest(found.get("store")):
         raise DamageError(f"{STORE} has no store id", path=STORE)
     return found
 
@@ -57,16 +70,20 @@ def scan(backend: Posix) -> tuple[Found, ...]:
         name = CheckpointName.parse(entry.name)
         if name is None or entry.kind != "dir":
             continue
-        committed = is_published(backend, name)
+        try:
+            inner = backend.list(entry.name, missing_ok=False)
+        except (FileNotFoundError, StorageError) as e:
+            found.append(Found(name=name, committed=False, counts=False, unreadable=_why(e)))
+            continue
+        committed = any(one.name == MANIFEST for one in inner)
         counts = committed and (name.attempt >= adopter or entry.name in adopted)
         digest = adopted.get(entry.name, "") if name.attempt < adopter else ""
         found.append(Found(name=name, committed=committed, counts=counts, adopted_digest=digest))
     return tuple(sorted(found, key=lambda f: f.name, reverse=True))
 
 
-def read_manifest(backend: Posix, found: Found, store: str) -> Manifest:
-    """Read and check a checkpoint's manifest: see `load_manifest`."""
-    return load_manifest(backend, found, store)[0]
+def _why(error: Exception) -> str:
+    return "it was listed, and is not there" if isinstance(error, FileNotFoundError) else str(error).split("\n", 1)[0]
 
 
 def load_manifest(backend: Posix, found: Found, store: str) -> tuple[Manifest, int]:
@@ -111,9 +128,16 @@ def digest_of(manifest: bytes) -> str:
     return manifest[-_TAIL_BYTES:].rpartition(b'"}')[0][-_DIGEST_CHARS:].decode("ascii", "replace")
 
 
-def adoption(backend: Posix, found: tuple[Found, ...], attempt: int) -> dict[str, str]:
-    """Return what a new attempt accepts from older ones: name -> manifest digest ('' if unreadable)."""
-    accepted = {}
+def adoption(backend: Posix, found: tuple[Found, ...], attempt: int, acknowledged: Collection[str]) -> dict[str, str]:
+    """Return what a new attempt accepts from older ones: name -> manifest digest ('' if it cannot be read).
+
+    Args:
+        backend: the store's storage.
+        found: what is visible, after the claim.
+        attempt: the new one.
+        acknowledged: what the journals call saved: accepted whether it is visible now or not (a stale listing).
+    """
+    accepted = dict.fromkeys(acknowledged, "")
     for one in found:
         if one.counts and one.name.attempt < attempt:
             accepted[one.name.format()] = _digest_at(backend, f"{one.name.format()}/{MANIFEST}")

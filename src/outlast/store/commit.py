@@ -87,6 +87,8 @@ class Writer:
         except FileNotFoundError as e:
             self._lease.check()  # a newer attempt has swept the directory away
             raise StorageError(f"{name.format()} was removed while it was being written: {e}") from e
+        except FileExistsError as e:
+            raise StorageError(f"{name.format()}: a name in it is taken: {e}") from e
         except StorageError:
             self._clear(name)
             raise
@@ -194,8 +196,13 @@ class Writer:
         path = name.format()
         try:
             self._lease.check()  # a newer attempt may have adopted it: then it is not ours to remove
-            for entry in sorted(self._backend.list(path), key=lambda e: e.name != MANIFEST):
-                self._backend.remove(f"{path}/{entry.name}")
+            left = [entry.name for entry in self._backend.list(path)]
+            if MANIFEST in left:
+                self._backend.remove(f"{path}/{MANIFEST}")
+                self._backend.sync(path)  # before the parts: a power cut must not leave it over missing bytes
+            for inner in left:
+                if inner != MANIFEST:
+                    self._backend.remove(f"{path}/{inner}")
             self._backend.remove(path)
         except (StorageError, FileNotFoundError) as e:
             self._note(f"{path} could not be cleared: {e}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from outlast.backends import Appender, Backend, Reader
 from outlast.clock import Clock, iso
 from outlast.errors import DamageError, SpaceError, VersionError
 from outlast.format.envelope import seal, unseal
+from outlast.format.names import CheckpointName
 from outlast.store.layout import JOURNAL, MAX_JOURNAL_BYTES, MAX_TABLE_BYTES, attempt_of, journal_path
 
 METRICS = "metrics"
@@ -100,6 +101,21 @@ def attempts(backend: Backend) -> tuple[int, ...]:
     return tuple(sorted(n for n in found if n is not None))
 
 
+def acknowledged(logs: Iterable[AttemptLog]) -> set[str]:
+    """Return the names of the checkpoints that were saved, and neither pruned nor quarantined since."""
+    saved: set[str] = set()
+    for log in logs:
+        for event in log.events:
+            kind, name = event["event"], event.get("checkpoint")
+            if kind == "saved" and isinstance(name, str) and CheckpointName.parse(name):
+                saved.add(name)
+            elif kind == "quarantined":
+                saved.discard(str(name))
+            elif kind == "pruned" and isinstance(event.get("checkpoints"), list):
+                saved.difference_update(map(str, event["checkpoints"]))
+    return saved
+
+
 def read_head(backend: Backend, attempt: int) -> AttemptLog:
     """Read the beginning of an attempt's journal: its claim and what it adopted."""
     with backend.open(journal_path(attempt)) as file:
@@ -130,13 +146,15 @@ def _parse(attempt: int, lines: Iterator[tuple[bytes, bool]], *, metrics: bool) 
     damaged = 0
     skipped, place = b"", 0
     for text, is_torn in lines:
-        if not metrics and not is_torn and _METRICS_MARK in text[:_MARK_WITHIN]:
+        if is_torn:
+            break
+        if not metrics and _METRICS_MARK in text[:_MARK_WITHIN]:
             skipped, place = text, len(events)
             continue
         try:
             events.append(_event(text, path))
         except (DamageError, VersionError):
-            damaged += not is_torn
+            damaged += 1
     if skipped:
         with suppress(DamageError, VersionError):  # `outlast verify` reads them all, and counts
             events.insert(place, _event(skipped, path))

@@ -18,7 +18,7 @@ TRASH = ".trash-"
 MAX_TABLE_BYTES = 256 << 20
 MAX_JOURNAL_BYTES = 4 << 30
 
-_ATTEMPT = re.compile(r"a(\d{4,})\.jsonl")
+_ATTEMPT = re.compile(r"a([0-9]{4}|[1-9][0-9]{4,8})\.jsonl")
 
 
 def part_name(rank: int) -> str:

@@ -7,13 +7,13 @@ refusal and going on; if it errs, the older attempt is fenced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from outlast.backends import Posix, host
 from outlast.clock import Clock
-from outlast.errors import BusyError, FencedError, SpaceError, StorageError
+from outlast.errors import BusyError, FencedError, OutlastError, SpaceError, StorageError
 from outlast.format.names import CheckpointName
 from outlast.store import journal as journals
 from outlast.store.journal import AttemptLog, Journal
@@ -21,6 +21,7 @@ from outlast.store.layout import JOURNAL, journal_path
 
 HEARTBEAT_S = 10.0
 SILENT_S = 60.0  # six heartbeats; also as long as NFS may show an old time stamp
+STALE_S = 60.0  # how long a directory may look as it did before: spec, section 2
 _POLL_S = 2.0
 _TRIES = 100
 RUN = "run"  # the role of an attempt that saves
@@ -30,18 +31,43 @@ Waiting = Callable[[str, bool], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to write as attempt `attempt`, until a newer attempt claims."""
+    """The right to write as attempt `attempt`, until a newer attempt claims.
+
+    Args:
+        attempt: its number.
+        journal: its record.
+        backend: the store's storage.
+        clock: time.
+        since_s: when it was claimed, by the monotonic clock.
+        adopted: the checkpoints of older attempts that it took stock of.
+    """
 
     attempt: int
     journal: Journal
     backend: Posix
+    clock: Clock
+    since_s: float
+    adopted: frozenset[str] = frozenset()
+
+    @property
+    def is_young(self) -> bool:
+        """Whether listings may still be from before the claim: storage may show them for a minute."""
+        return self.clock.monotonic() - self.since_s < STALE_S
 
     def check(self) -> None:
-        """Raise FencedError if a newer attempt has claimed this run: from a fresh listing, never from memory."""
-        newest = max(journals.attempts(self.backend), default=0)
-        if newest > self.attempt:
-            message = f"attempt {newest} has taken over this run; attempt {self.attempt} must not write any more"
+        """Look whether a newer attempt has claimed this run: from a fresh listing, never from memory.
+
+        Raises:
+            FencedError: it has.
+            StorageError: our own claim is not there: this is not the store any more that we claimed.
+        """
+        claimed = journals.attempts(self.backend)
+        if claimed and claimed[-1] > self.attempt:
+            message = f"attempt {claimed[-1]} has taken over this run; attempt {self.attempt} must not write any more"
             raise FencedError(message, hint="nothing to do: the newer attempt goes on")
+        if self.attempt not in claimed:
+            message = f"{self.backend.root}: the journal of this attempt ({self.attempt}) is gone"
+            raise StorageError(message, hint="was the store moved, removed or unmounted?")
 
     def beat(self) -> None:
         """Show that this attempt lives; call it every HEARTBEAT_S."""
@@ -86,6 +112,8 @@ def claim(
         if newest and not takeover:
             _await_end(backend, clock, identity, journals.read(backend, newest), waiting or _no_matter)
         number = 1 + max(newest, _newest_directory(backend))
+        if max(journals.attempts(backend), default=0) != newest:
+            continue  # somebody claimed meanwhile: judge again, by them
         path = journal_path(number)
         fields = {"store": store, "attempt": number, "role": role, **identity.record()}
         line = journals.line(0, clock, "claim", fields)
@@ -93,10 +121,23 @@ def claim(
             backlog = _create(backend, path, line, needs_room=role == RUN)
         except FileExistsError:
             continue  # somebody else was quicker: judge again, by them
-        backend.sync(JOURNAL)
         journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
-        return Lease(attempt=number, journal=journal, backend=backend)
+        lease = Lease(attempt=number, journal=journal, backend=backend, clock=clock, since_s=clock.monotonic())
+        with ended_on_error(lease):
+            backend.sync(JOURNAL)
+        return lease
     raise StorageError(f"{backend.root}: no attempt could be claimed in {_TRIES} tries")
+
+
+@contextmanager
+def ended_on_error(lease: Lease) -> Iterator[None]:
+    """Record that an attempt ended if what follows its claim fails: else it would lock out the next one."""
+    try:
+        yield
+    except OutlastError:
+        with suppress(OutlastError):  # the first error is the one to see; at worst the next attempt waits
+            lease.end("failed")
+        raise
 
 
 def _make_journal(backend: Posix) -> None:

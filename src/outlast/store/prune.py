@@ -66,6 +66,7 @@ class Pruner:
     def __init__(self, lease: Lease, *, store: str) -> None:
         self._lease, self._backend, self._store = lease, lease.backend, store
         self._held: dict[CheckpointName, Held] = {}
+        self._removed: set[CheckpointName] = set()
         self._is_tidy = False
 
     def learn(self, manifest: Manifest, manifest_bytes: int) -> None:
@@ -77,10 +78,10 @@ class Pruner:
         """Return what counts, newest first, and what is committed but does not count.
 
         Raises:
-            DamageError, StorageError: a manifest cannot be read; then nothing may be removed.
+            DamageError, StorageError: a manifest or a directory cannot be read; then nothing may be removed.
         """
         counted, strays = [], []
-        for found in scan(self._backend):
+        for found in self._scan():
             if not found.committed:
                 continue
             if found.name not in self._held:
@@ -111,13 +112,24 @@ class Pruner:
         gone = sorted((set(names) - {spared}) | set(mine))
         removed = []
         for name in gone:
+            self._lease.check()
             if self._withdraw(name):
                 removed.append(name)
             self._held.pop(name, None)
+            self._removed.add(name)
         if removed:
             self._lease.journal.record("pruned", sync=False, checkpoints=[n.format() for n in removed])
         self.sweep(counted=counted, gone=set(gone))
         return tuple(removed)
+
+    def _scan(self) -> tuple[Found, ...]:
+        """List what there is; an unreadable directory may hold a manifest, and that may name anything."""
+        found = scan(self._backend)
+        for one in found:
+            if one.unreadable:
+                self._lease.check()  # gone under our eyes: by a newer attempt?
+                raise StorageError(f"{one.name.format()} cannot be listed: {one.unreadable}")
+        return found
 
     def _withdraw(self, name: CheckpointName) -> bool:
         """Remove a manifest durably; False if somebody else was quicker, who can only be a newer attempt."""
@@ -133,19 +145,31 @@ class Pruner:
         """Remove the directories without a manifest of this and of older attempts, but for named parts."""
         named = {path for one in counted if one.name not in gone for path in one.files}
         damaged = self._quarantined()
-        for found in scan(self._backend):
-            if found.committed or found.name.attempt > self._lease.attempt:
+        for found in self._scan():
+            if found.committed or found.name.attempt > self._lease.attempt or self._is_kept(found.name):
                 continue
+            self._lease.check()
             if found.name in damaged:
                 self._move_parts(found.name, damaged[found.name], named)
             else:
                 self._clear(found.name, named)
         for entry in self._backend.list(""):
             if entry.name.startswith(TRASH) and entry.kind == "dir":
+                self._lease.check()
                 self._empty(entry.name)
         if not self._is_tidy:
             self._is_tidy = True
             self._drop_temporaries()
+
+    def _is_kept(self, name: CheckpointName) -> bool:
+        """Whether a checkpoint is known to have been committed, and not removed: its manifest is not visible *now*.
+
+        Another node's may not be visible for a while after the claim; after that it was removed by a prune that was
+        killed before it could say so.
+        """
+        if name in self._removed:
+            return False
+        return name in self._held or (self._lease.is_young and name.format() in self._lease.adopted)
 
     def quarantine(self, name: CheckpointName, reason: str) -> None:
         """Move a damaged checkpoint out of the way: its manifest, then the parts that no other one names.
@@ -159,6 +183,7 @@ class Pruner:
         self._backend.sync(to)
         self._backend.sync(path)
         self._held.pop(name, None)
+        self._removed.add(name)
         self._lease.journal.record("quarantined", checkpoint=path, reason=reason, to=to)
         try:
             counted, _ = self.look()
@@ -216,7 +241,7 @@ class Pruner:
         path = name.format()
         if any(part.startswith(f"{path}/") for part in named):
             for entry in self._backend.list(path):
-                if f"{path}/{entry.name}" not in named and entry.kind != "dir":
+                if f"{path}/{entry.name}" not in named and entry.kind != "dir" and entry.name != MANIFEST:
                     self._drop(f"{path}/{entry.name}")
             return
         trash = f"{TRASH}{secrets.token_hex(8)}"
@@ -225,6 +250,11 @@ class Pruner:
             self._backend.move(path, trash)
         except FileNotFoundError:
             return
+        if any(entry.name == MANIFEST for entry in self._backend.list(trash)):
+            self._backend.move(trash, path)
+            raise StorageError(
+                f"{path} was listed without a manifest, and has one: the storage shows stale directories"
+            )
         self._empty(trash)
 
     def _drop(self, path: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from outlast.backends import Posix, Syscalls, host, mounts
 from outlast.clock import SYSTEM, Clock, iso
-from outlast.errors import DamageError, NothingError, UsageError
+from outlast.errors import DamageError, NothingError, StorageError, UsageError
 from outlast.format.envelope import seal
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
@@ -133,7 +133,7 @@ class Store:
         for number in journals.attempts(self.backend):
             try:
                 logs.append(journals.read(self.backend, number, metrics=metrics))
-            except (DamageError, FileNotFoundError):
+            except (DamageError, StorageError, FileNotFoundError):
                 logs.append(AttemptLog(attempt=number, events=(), damaged=1))
         return tuple(logs)
 
@@ -156,9 +156,11 @@ class Store:
         """
         mine = identity or host.me()
         got = lease.claim(self.backend, self.clock, mine, store=self.id, role=role, takeover=takeover, waiting=waiting)
-        accepted = catalog.adoption(self.backend, catalog.scan(self.backend), got.attempt)
-        got.journal.record(ADOPT, checkpoints=accepted)
-        return got
+        with lease.ended_on_error(got):
+            expected = journals.acknowledged(log for log in self.attempts() if log.attempt < got.attempt)
+            accepted = catalog.adoption(self.backend, catalog.scan(self.backend), got.attempt, expected)
+            got.journal.record(ADOPT, checkpoints=accepted)
+        return replace(got, adopted=frozenset(accepted))
 
     def live(self, *, probe: bool = False) -> host.Identity | None:
         """Return who writes to this run now, as far as can be told without waiting; None if nobody does.
@@ -231,6 +233,7 @@ class Store:
         is_used = any(CheckpointName.parse(name) for name in names) or journals.attempts(self.backend)
         if STORE not in names and not is_used:
             self.is_new = True
+            self.backend.sync_parent()
             about = {"format": "outlast-store", "version": 1, "store": secrets.token_hex(16)}
             try:
                 self.backend.create(STORE, [seal({**about, "created": iso(self.clock.wall())})])
