@@ -12,7 +12,7 @@ from outlast.format.names import CheckpointName, check_relative, part_rank
 numbers = st.builds(
     lambda step, attempt, revision: CheckpointName(step=step, attempt=attempt, revision=revision),
     st.integers(0, 10**18 - 1),
-    st.integers(0, 10**9 - 1),
+    st.integers(1, 10**9 - 1),
     st.integers(0, 10**9 - 1),
 )
 
@@ -46,6 +46,7 @@ def test_each_name_has_one_form_s01(text):
         "step-1200.a0003",
         "step-0000001200.a0003",
         "step-000001200.a003",
+        "step-000001200.a0000",
         "step-000001200.a00003",
         "step-000001200.a0003.r0",
         "step-000001200.a0003.r01",

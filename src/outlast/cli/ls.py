@@ -16,7 +16,8 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = arguments.open_store(args)
-    listed = [_row(store, found) for found in store.scan() if found.counts or args.all]
+    scanned = [found for found in store.scan() if not found.is_gone]
+    listed = [_row(store, found) for found in scanned if found.counts or found.unreadable or args.all]
     rows = [row for row in listed if row is not None]
     if args.json:
         output.as_json({"store": store.path, "checkpoints": rows, "quarantined": list(store.quarantined())})
@@ -49,6 +50,8 @@ def _row(store: Any, found: Any) -> dict[str, Any] | None:
         "done": False,
         "metrics": {},
     }
+    if found.unreadable:
+        return row | {"state": "cannot be read", "problem": found.unreadable}
     if not found.committed:
         return row | {"state": "unfinished"}
     try:

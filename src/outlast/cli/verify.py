@@ -24,7 +24,8 @@ def main(args: argparse.Namespace) -> int:
 
     store = arguments.open_store(args)
     wanted = store.find(args.checkpoint) if args.checkpoint else None
-    found = [f for f in store.scan() if f.committed and (wanted is None or f.name == wanted)]
+    found = [f for f in store.scan() if f.committed or (f.unreadable and not f.is_gone)]
+    found = [f for f in found if wanted is None or f.name == wanted]
     problems = [] if wanted else _problems_of_store(store)
     if not found and not problems:
         _nothing(store)
@@ -59,7 +60,7 @@ def _nothing(store: Any) -> None:
 def _verify(store: Any, found: Any) -> dict[str, Any] | None:
     """Read a checkpoint back; None if a live run has removed it meanwhile."""
     damage = _damage(store, found)
-    if damage and not store.is_there(found):
+    if damage and not found.unreadable and not store.is_there(found):
         return None
     return {"checkpoint": found.name.format(), "damage": damage}
 
@@ -67,6 +68,8 @@ def _verify(store: Any, found: Any) -> dict[str, Any] | None:
 def _damage(store: Any, found: Any) -> list[dict[str, str]]:
     from outlast.errors import DamageError, StorageError
 
+    if found.unreadable:
+        return [{"path": found.name.format(), "leaf": "", "what": found.unreadable}]
     try:
         manifest, _ = store.read(found)
     except (DamageError, StorageError) as e:

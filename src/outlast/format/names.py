@@ -31,8 +31,8 @@ class CheckpointName:
     def __post_init__(self) -> None:
         if not 0 <= self.step < STEP_LIMIT:
             raise UsageError(f"step {self.step} cannot be saved", hint="steps count from 0 to 10**18 - 1")
-        if not (0 <= self.attempt < ATTEMPT_LIMIT and 0 <= self.revision < ATTEMPT_LIMIT):
-            raise UsageError(f"attempt {self.attempt}, revision {self.revision}: expected 0 to 10**9 - 1")
+        if not (1 <= self.attempt < ATTEMPT_LIMIT and 0 <= self.revision < ATTEMPT_LIMIT):
+            raise UsageError(f"attempt {self.attempt}, revision {self.revision}: expected below 10**9, attempts from 1")
         object.__setattr__(self, "sort_key", (self.attempt, self.step, self.revision))
 
     def format(self) -> str:
@@ -44,7 +44,7 @@ class CheckpointName:
     def parse(cls, text: str) -> CheckpointName | None:
         """Read a directory name; None for any other name."""
         match = _CHECKPOINT.fullmatch(text)
-        if match is None:
+        if match is None or int(match[2]) == 0:
             return None
         return cls(step=int(match[1]), attempt=int(match[2]), revision=int(match[3] or 0))
 

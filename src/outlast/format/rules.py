@@ -20,7 +20,7 @@ from outlast.format.safetensors import MAX_HEADER_BYTES
 MAX_CHUNK_BYTES = 1 << 30
 MAX_DIMENSIONS = 64
 MAX_RANKS = 1 << 24
-MAX_LEAVES = 1 << 20
+MAX_LEAVES = 1 << 18
 _MAX_SPLIT_AXES = 4
 _HEADER_PREFIX_BYTES = 8
 _ALIGN = 8

@@ -36,6 +36,7 @@ class Events:
 
     def _write(self, line: str) -> None:
         try:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            sys.stderr.write(f"{line}\n")  # at once: print would write the line's end apart, and threads tell too
+            sys.stderr.flush()
         except (OSError, ValueError):
             return  # a closed terminal must not end the computation

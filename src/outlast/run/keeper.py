@@ -94,7 +94,10 @@ class Keeper:
             self.wants_save = True
 
     def _hear_store(self) -> None:
-        for request in self._store.requests():
+        waiting = self._store.requests()
+        if waiting:
+            self._lease.check()  # a newer attempt's are not ours to hear
+        for request in waiting:
             if 0 < request.attempt < self._lease.attempt:
                 self._events.warn(
                     f"dropped a request ({request.reason}): attempt {request.attempt} ended unheard of it"

@@ -8,6 +8,7 @@ of shared memory once it was read) and ends only if, a second later, it has not.
 
 from __future__ import annotations
 
+import atexit
 import mmap
 import os
 import signal
@@ -69,6 +70,8 @@ class Notice:
         for number, previous in self._previous.items():
             restored: Any = previous if previous is not None else signal.SIG_DFL
             signal.signal(number, self._left if leaving else restored)
+        if leaving and self._previous:
+            atexit.register(_ignore)  # the interpreter takes handlers away as it ends, but leaves what is ignored
         self._previous.clear()
         if self._wake:
             signal.set_wakeup_fd(-1)
@@ -91,8 +94,9 @@ class Notice:
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self._owner:
-            if self._wake:
-                self.give(_reason(number))  # `poll` keeps count
+            if self._wake:  # `poll` keeps count
+                self._first_s.setdefault(number, time.monotonic())
+                self.give(_reason(number))
             else:
                 now_s = time.monotonic()
                 self._note(number, earliest_s=now_s, latest_s=now_s)
@@ -170,6 +174,11 @@ class Notice:
 
 def _reason(number: int) -> str:
     return f"signal {signal.Signals(number).name}"
+
+
+def _ignore() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 _installed: set[Notice] = set()

@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.capture import Report
 from outlast.capture import restore as put_back
-from outlast.errors import DamageError, OutlastError, StorageError
+from outlast.errors import DamageError, OutlastError, StorageError, VersionError
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
 from outlast.run.events import Events
@@ -42,7 +42,7 @@ def finished(store: Store) -> Manifest | None:
     if not counted:
         return None
     try:
-        manifest = store.manifest(counted[0].name)
+        manifest, _ = store.read(counted[0])
     except (DamageError, StorageError):
         return None  # restoring will say what is wrong with it
     return manifest if manifest.done else None
@@ -69,6 +69,9 @@ def restore(
     acknowledged = _acknowledged(logs)
     problems: list[str] = []
     for found in store.scan():
+        if found.unreadable and not found.is_gone:
+            problems.append(f"{found.name.format()}: {found.unreadable}")
+            events.warn(f"{found.name.format()} cannot be read now: {found.unreadable}")
         if not found.counts:
             continue
         try:
@@ -91,7 +94,8 @@ def restore(
 def _try(
     store: Store, found: Found, state: MutableMapping[str, Any], allow: Collection[str], heed: Callable[[], None]
 ) -> tuple[Manifest, int, Report]:
-    manifest, manifest_bytes = store.load(found.name)
+    manifest, manifest_bytes = store.read(found)
+    _check_kind(manifest, found)
     with store.source(manifest) as source:
         source.check_parts()
         return (
@@ -99,6 +103,15 @@ def _try(
             manifest_bytes,
             put_back(state, manifest.tree, source.leaves, _Heeding(source, heed), allow=allow),
         )
+
+
+def _check_kind(manifest: Manifest, found: Found) -> None:
+    """Refuse what the format can say and this version cannot put back: it must not come back in part."""
+    several = manifest.ranks > 1 or any(leaf.offset is not None for leaf in manifest.leaves)
+    if several or manifest.files:
+        what = "was written by several ranks" if several else "holds components that are files"
+        hint = "upgrade outlast, or name another store; nothing was touched"
+        raise VersionError(f"{found.name.format()} {what}: this outlast restores neither", hint=hint)
 
 
 def _set_aside(pruner: Pruner, events: Events, found: Found, reason: str) -> None:

@@ -24,6 +24,7 @@ from outlast.store.layout import MANIFEST, STORE, read_whole
 ADOPT = "adopt"
 _DIGEST_CHARS = 32
 _TAIL_BYTES = 64
+_GONE = "it was listed, and is not there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,11 @@ class Found:
     counts: bool
     adopted_digest: str = ""
     unreadable: str = ""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was removed between two looks, as far as can be seen."""
+        return self.unreadable == _GONE
 
 
 def read_store(backend: Posix) -> dict[str, Any]:
@@ -83,7 +89,7 @@ def scan(backend: Posix) -> tuple[Found, ...]:
 
 
 def _why(error: Exception) -> str:
-    return "it was listed, and is not there" if isinstance(error, FileNotFoundError) else str(error).split("\n", 1)[0]
+    return _GONE if isinstance(error, FileNotFoundError) else str(error).split("\n", 1)[0]
 
 
 def load_manifest(backend: Posix, found: Found, store: str) -> tuple[Manifest, int]:

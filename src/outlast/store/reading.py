@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from outlast.backends import Backend, Reader
-from outlast.errors import DamageError, NothingError
+from outlast.errors import DamageError, NothingError, VersionError
 from outlast.format.digest import chunk_digests, hexdigest
 from outlast.format.model import Leaf, Manifest, Part, StoredFile
 
@@ -30,7 +30,7 @@ class Source:
 
     def __init__(self, backend: Backend, manifest: Manifest) -> None:
         self._backend, self.manifest = backend, manifest
-        self.leaves = {leaf.path: leaf for leaf in manifest.leaves}
+        self.leaves = {leaf.path: leaf for leaf in manifest.leaves if leaf.offset is None}
         self._open: dict[int, Reader] = {}
         self._stack = ExitStack()
 
@@ -40,18 +40,25 @@ class Source:
         Raises:
             DamageError: the bytes are not what was saved; `view` then holds what was read.
             NothingError: there is no such leaf.
+            VersionError: it is in boxes.
         """
-        leaf = self.leaves.get(path)
-        if leaf is None:
-            raise NothingError(f"no leaf {path} in the checkpoint of step {self.manifest.step}")
-        self._fill(leaf, view)
+        self._fill(self._leaf(path), view)
 
     def read(self, path: str) -> bytearray:
-        """Return a leaf's bytes, checked."""
-        leaf = self.leaves.get(path)
-        data = bytearray(leaf.size_bytes if leaf else 0)
-        self.read_into(path, memoryview(data))
+        """Return a leaf's bytes, checked. Raises as `read_into`."""
+        leaf = self._leaf(path)
+        data = bytearray(leaf.size_bytes)
+        self._fill(leaf, memoryview(data))
         return data
+
+    def _leaf(self, path: str) -> Leaf:
+        leaf = self.leaves.get(path)
+        if leaf is not None:
+            return leaf
+        if any(leaf.path == path for leaf in self.manifest.leaves):
+            hint = "upgrade outlast, or read the boxes by the manifest"
+            raise VersionError(f"leaf {path} is in boxes of several ranks, which this outlast cannot join", hint=hint)
+        raise NothingError(f"no leaf {path} in the checkpoint of step {self.manifest.step}")
 
     def check_parts(self) -> None:
         """Check size and header of every part. Raises DamageError at the first that differs."""
@@ -92,9 +99,18 @@ class Source:
         if any(extent.part in bad_parts for extent in leaf.extents):
             return  # already said of the part
         try:
-            self._fill(leaf, memoryview(bytearray(leaf.size_bytes)))
+            for number, view in self._chunks(leaf.size_bytes):
+                self._read(leaf, number * self.manifest.chunk_bytes, view)
+                if hexdigest(view) != leaf.chunks[number]:
+                    raise self._damage(leaf, number)
         except DamageError as e:
             yield Damage(path=e.path, leaf=leaf.path, what=_message(e))
+
+    def _chunks(self, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
+        """Yield a number and a buffer of its size for each chunk of so many bytes: the same memory again and again."""
+        buffer = memoryview(bytearray(min(size_bytes, self.manifest.chunk_bytes)))
+        for number, at in enumerate(range(0, size_bytes, self.manifest.chunk_bytes)):
+            yield number, buffer[: size_bytes - at]
 
     def _damage_of_file(self, file: StoredFile) -> Iterator[Damage]:
         try:
@@ -103,26 +119,32 @@ class Source:
                     what = f"{file.at} has {stored.size_bytes} bytes, expected {file.size_bytes}"
                     yield Damage(path=file.at, leaf="", what=what)
                     return
-                data = bytearray(file.size_bytes)
-                stored.read_into(memoryview(data), 0)
+                for number, view in self._chunks(file.size_bytes):
+                    at = number * self.manifest.chunk_bytes
+                    stored.read_into(view, at)
+                    if hexdigest(view) != file.chunks[number]:
+                        what = f"{file.at} differs from what was saved, at byte {at} or after"
+                        yield Damage(path=file.at, leaf="", what=what)
+                        return
         except (FileNotFoundError, DamageError):
             yield Damage(path=file.at, leaf="", what=f"{file.at} is gone or cut short")
-            return
-        found = chunk_digests(memoryview(data), self.manifest.chunk_bytes)
-        if found != file.chunks:
-            at = _first_difference(found, file.chunks) * self.manifest.chunk_bytes
-            yield Damage(path=file.at, leaf="", what=f"{file.at} differs from what was saved, at byte {at} or after")
 
     def _fill(self, leaf: Leaf, view: memoryview) -> None:
         if len(view) != leaf.size_bytes:
             raise ValueError(f"{leaf.path} has {leaf.size_bytes} bytes, the buffer {len(view)}")
-        done = 0
-        for extent in leaf.extents:
-            self._part(extent.part).read_into(view[done : done + extent.size_bytes], extent.at)
-            done += extent.size_bytes
+        self._read(leaf, 0, view)
         found = chunk_digests(view, self.manifest.chunk_bytes)
         if found != leaf.chunks:
             raise self._damage(leaf, _first_difference(found, leaf.chunks))
+
+    def _read(self, leaf: Leaf, at: int, view: memoryview) -> None:
+        """Fill `view` with the leaf's bytes from `at` on, wherever they lie."""
+        begin, end = 0, at + len(view)
+        for extent in leaf.extents:
+            first, last = max(at, begin), min(end, begin + extent.size_bytes)
+            if first < last:
+                self._part(extent.part).read_into(view[first - at : last - at], extent.at + first - begin)
+            begin += extent.size_bytes
 
     def _damage(self, leaf: Leaf, chunk: int) -> DamageError:
         at = chunk * self.manifest.chunk_bytes
