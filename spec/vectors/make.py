@@ -33,7 +33,8 @@ json-lone-surrogate json-long-number json-nan json-not-utf8 json-open-brackets j
 leaf-empty-and-huge leaf-rank-too-high leaf-shape-float leaf-shape-too-large leaf-text-of-two-dimensions
 leaf-twice node-array-of-a-string node-bytes-of-an-array node-bytes-too-long node-deque-overfull
 node-dict-key-twice node-int-beyond-53-bits node-leaf-unknown node-plug-in-leaf-unknown
-node-scalar-with-dimensions node-str-of-an-array part-header-longer-than-part part-name-of-another-rank
+node-same-in-position node-same-of-a-later-node node-same-of-a-plain-value node-same-of-an-unknown-path
+node-same-of-what-holds-it node-scalar-with-dimensions node-str-of-an-array part-header-longer-than-part part-name-of-another-rank
 part-of-attempt-zero part-of-newer-attempt part-rank-too-high part-twice step-float zeros
 """
 
@@ -628,8 +629,13 @@ def bad_nodes() -> None:
         ("leaf-unknown", {"$": "array", "leaf": "model/x"}),
         ("leaf-number", {"$": "array", "leaf": 0}),
         ("plug-in-leaf-unknown", {"$": "cupy.array", "leaf": "model/x"}),
+        ("same-of-an-unknown-path", [[], {"$": "same", "path": "t/2"}]),
+        ("same-of-what-holds-it", [{"$": "same", "path": "t"}]),
+        ("same-of-a-later-node", [{"$": "same", "path": "t/1"}, []]),
+        ("same-of-a-plain-value", [1, {"$": "same", "path": "t/0"}]),
     ):
         broken(f"node-{name}", "S-41", node(value))
+    broken("node-same-in-position", "S-41", put("position", {"$": "same", "path": "model"}))
 
 
 def build() -> dict[str, bytes]:

@@ -345,3 +345,37 @@ def test_arrays_and_tensors_are_not_exchanged():
 
     with pytest.raises(MismatchError, match=r"u: saved as float64\[2\]; the program has torch.Tensor"):
         roundtrip({"u": np.zeros(2)}, {"u": torch.zeros(2, dtype=torch.float64)})
+
+
+class Renamed(Tied):
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.tok = self.emb
+        del self.emb
+
+
+def test_a_renamed_layer_with_a_tie_is_a_mismatch_that_can_be_allowed():
+    saved = Saved({"model": Tied(1)})
+    with pytest.raises(MismatchError, match=r"model/emb.weight: the checkpoint has it, the live object has not"):
+        saved.into({"model": Renamed(2)})
+    live = Renamed(2)
+    saved.into({"model": live}, allow=["model/*"])
+    assert torch.equal(live.tok.weight, Tied(1).emb.weight)
+    assert live.tok.weight is live.head.weight
+
+
+def test_parameters_in_a_list_stay_parameters():
+    def build(seed):
+        torch.manual_seed(seed)
+        model = torch.nn.Linear(2, 2)
+        parameter = torch.nn.Parameter(torch.randn(2))
+        return {"m": model, "params": list(model.parameters()), "p": [parameter], "v": [parameter.data]}
+
+    saved, live = build(1), build(2)
+    view = live["v"][0]
+    roundtrip(saved, live)
+    assert all(a is b for a, b in zip(live["params"], live["m"].parameters(), strict=True))
+    assert live["v"][0] is view
+    assert not view.requires_grad
+    assert torch.equal(view, saved["p"][0])
+    assert torch.equal(live["m"].weight, saved["m"].weight)

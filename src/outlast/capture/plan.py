@@ -17,10 +17,11 @@ from typing import Any, Final, NamedTuple
 from outlast.capture import values
 from outlast.capture.adapter import LeafAdapter, Target
 from outlast.capture.kinds import Kind, Kinds
-from outlast.capture.names import segment
 from outlast.capture.report import Row
 from outlast.errors import DamageError, MismatchError, OutlastError
 from outlast.format.model import Leaf, Node
+from outlast.format.paths import segment
+from outlast.format.places import by_path
 
 
 class _Nothing(Enum):
@@ -35,11 +36,12 @@ ARRAYS = frozenset({"array", "tensor"})
 
 
 class Bind:
-    """Makes one value, once."""
+    """Makes one value, once. `is_kept`: the live value, which was allowed to differ."""
 
-    __slots__ = ("_done", "_make", "_value")
+    __slots__ = ("_done", "_make", "_value", "is_kept")
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], *, is_kept: bool = False) -> None:
+        self.is_kept = is_kept
         self._make = make
         self._done = False
         self._value: Any = None
@@ -72,9 +74,8 @@ class Place(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A node that has been planned, for ``same`` to refer to."""
+    """Where a node was planned first, for ``same`` to refer to."""
 
-    node: Node
     place: Place
     bind: Bind
 
@@ -83,6 +84,7 @@ class Planner:
     """One comparison of a tree with a state. `rows`, `reads` and `last` are its results.
 
     Args:
+        tree: the components' nodes.
         kinds: which type is captured how.
         leaves: the manifest's leaves, by path.
         allow: patterns of paths that may differ.
@@ -90,36 +92,46 @@ class Planner:
     """
 
     def __init__(
-        self, *, kinds: Kinds, leaves: Mapping[str, Leaf], allow: Collection[str], plans: Mapping[str, Plan]
+        self,
+        tree: Mapping[str, Node],
+        *,
+        kinds: Kinds,
+        leaves: Mapping[str, Leaf],
+        allow: Collection[str],
+        plans: Mapping[str, Plan],
     ) -> None:
         self.kinds = kinds
         self.leaves = leaves
         self.rows: list[Row] = []
         self.reads: list[tuple[str, int, Target]] = []
         self.last: list[Callable[[], None]] = []
-        self.planned: dict[str, Planned] = {}
+        self.planned: dict[int, Planned] = {}  # by the node's identity
         self.claimed: dict[Hashable, str] = {}
+        self.filled: dict[str, Leaf] = {}
+        self._tree = tree
+        self._by_path: dict[str, Node] | None = None
         self._allow = tuple(allow)
         self._plans = plans
 
-    def components(self, tree: Mapping[str, Node], state: Mapping[str, Any]) -> list[tuple[str, Bind]]:
+    def components(self, state: Mapping[str, Any]) -> list[tuple[str, Bind]]:
         """Plan all components; return what binds each."""
         binds = []
-        for name, node in tree.items():
+        for name, node in self._tree.items():
             place = Place(segment(name), state.get(name, ABSENT), top=True)
             if place.live is ABSENT:
                 self.problem(place, "extra", "the checkpoint has this component, the program has not")
             else:
                 binds.append((name, self._component(node, place)))
         for name in state:
-            if name not in tree:
+            if name not in self._tree:
                 place = Place(segment(name), state[name])
                 self.problem(place, "missing", "the program has this component, the checkpoint has not")
         return binds
 
     def _component(self, node: Node, place: Place) -> Bind:
         live = self.kinds.of(place.live)
-        if live.is_rebound or _fits(node, live, place.live):
+        is_tie = node_kind(node) == "same"
+        if live.is_rebound or _fits(self.first(node) if is_tie else node, live, place.live):
             return self.plan(node, place)
         detail = f"saved as {saved_name(node)}, the program has {live_name(place.live)}"
         return self.problem(place, "dtype", detail)
@@ -131,8 +143,18 @@ class Planner:
             raise DamageError(f"{place.path}: the manifest holds a node of the unknown kind {kind!r}")
         check(node, place.path)
         bind = self._plans[kind](self, node, place)
-        self.planned[place.path] = Planned(node, place, bind)
+        self.planned.setdefault(id(node), Planned(place, bind))
         return bind
+
+    def first(self, node: Node) -> Node:
+        """Return the node that a ``same`` refers to.
+
+        Raises:
+            DamageError: none before it has that path.
+        """
+        if self._by_path is None:
+            self._by_path = by_path(self._tree)
+        return self._by_path[node["path"]]
 
     def restored(self, place: Place) -> None:
         """Note a value for the report."""
@@ -147,7 +169,7 @@ class Planner:
         allowed = any(fnmatchcase(place.path, pattern) or pattern == f"{place.path}/*" for pattern in self._allow)
         self.rows.append(Row(place.path, "kept" if allowed else status, detail))
         kept = OMIT if place.live is ABSENT else place.live
-        return Bind(lambda: kept)
+        return Bind(lambda: kept, is_kept=True)
 
     def needs_live(self, node: Node, place: Place) -> Bind:
         """Note that there is no live object to restore into."""
@@ -288,8 +310,6 @@ _FAMILIES = {
 def _fits(node: Node, kind: Kind, live: Any) -> bool:
     """Whether a live component with an identity is of the kind that the node restores into."""
     saved = node_kind(node)
-    if saved == "same":
-        return True
     if isinstance(kind.adapter, LeafAdapter):
         return saved in ARRAYS
     if saved == "dict":

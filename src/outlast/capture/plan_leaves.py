@@ -38,6 +38,7 @@ def _into(planner: Planner, node: Node, leaf: Leaf, adapter: LeafAdapter, place:
     spec = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
     target = adapter.target(live, spec, node)
     planner.read(leaf, target)
+    planner.filled[place.path] = leaf
     planner.restored(place)
     return Bind(target.value)
 
@@ -62,9 +63,7 @@ def _live(planner: Planner, adapter: LeafAdapter, place: Place) -> Any | None:
 
 
 def _holds_other_bytes(planner: Planner, path: str, leaf: Leaf) -> bool:
-    other = planner.planned.get(path)
-    node = other.node if other else None
-    known = planner.leaves.get(node.get("leaf", "")) if isinstance(node, dict) else None
+    known = planner.filled.get(path)
     return known is None or not leaf.chunks or known.chunks != leaf.chunks
 
 

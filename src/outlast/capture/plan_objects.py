@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from outlast.capture import containers, objects, values
-from outlast.capture.adapter import Adapter, LeafAdapter
-from outlast.capture.names import segment
+from outlast.capture.adapter import Adapter
 from outlast.capture.plan import (
     ABSENT,
     Bind,
@@ -24,9 +23,9 @@ from outlast.capture.plan import (
 )
 from outlast.capture.plan_containers import PLANS as CONTAINERS
 from outlast.capture.plan_containers import mapping
-from outlast.capture.plan_leaves import identity
 from outlast.errors import DamageError
 from outlast.format.model import Node
+from outlast.format.paths import segment
 
 _REFUSED = "it did not take its saved state"
 
@@ -210,31 +209,9 @@ def _built(planner: Planner, node: Node, place: Place) -> Bind:
     return Bind(lambda: foreign(place, "it cannot be made", lambda: adapter.build(state())))
 
 
-def _same(planner: Planner, node: Node, place: Place) -> Bind:
-    first = planner.planned.get(node["path"])
-    if first is None:
-        raise DamageError(f"{place.path}: the manifest refers to {node['path']!r}, which does not come before it")
-    if not _is_tied(planner, first.place, place):
-        return planner.plan(first.node, place)
-    planner.restored(place)
-    return first.bind
-
-
-def _is_tied(planner: Planner, first: Place, here: Place) -> bool:
-    """Whether the value made at the first place may stand here: it does already, or nothing with an identity does."""
-    kind = planner.kinds.of(here.live)
-    if here.live is ABSENT or kind.is_rebound:
-        return True
-    adapter = kind.adapter
-    if isinstance(adapter, LeafAdapter) and planner.kinds.of(first.live).adapter is adapter:
-        return identity(adapter, here.live) == identity(adapter, first.live)
-    return here.live is first.live and (here.fresh or not first.fresh)
-
-
 PLANS: dict[str, Plan] = {
     "namedtuple": _namedtuple,
     "dataclass": _dataclass,
     "object": _object,
     "adapter": _adapter,
-    "same": _same,
 }

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any, Protocol
 
-from outlast.capture import plan_containers, plan_leaves, plan_objects, plan_values
+from outlast.capture import plan_containers, plan_leaves, plan_objects, plan_ties, plan_values
 from outlast.capture.plan import OMIT, Planner
 from outlast.capture.report import Report, mismatch
 from outlast.capture.snapshots import KINDS
 from outlast.format.model import Leaf, Node
 
-_PLANS = {**plan_values.PLANS, **plan_leaves.PLANS, **plan_containers.PLANS, **plan_objects.PLANS}
+_PLANS = {
+    **plan_values.PLANS,
+    **plan_leaves.PLANS,
+    **plan_containers.PLANS,
+    **plan_objects.PLANS,
+    **plan_ties.PLANS,
+}
 
 
 class Source(Protocol):
@@ -52,8 +58,8 @@ def restore(
         DamageError: from the source, or the manifest contradicts itself.
     """
     KINDS.refresh()
-    planner = Planner(kinds=KINDS, leaves=leaves, allow=allow, plans=_PLANS)
-    binds = planner.components(tree, state)
+    planner = Planner(tree, kinds=KINDS, leaves=leaves, allow=allow, plans=_PLANS)
+    binds = planner.components(state)
     report = Report(rows=tuple(planner.rows))
     if report.problems:
         raise mismatch(report.problems)

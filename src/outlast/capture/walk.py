@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 from outlast.capture import containers, objects, values
 from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, Refused
 from outlast.capture.kinds import Kinds
-from outlast.capture.names import segment, segments
 from outlast.errors import CaptureError
 from outlast.format.model import Node
+from outlast.format.paths import segment, segments
 
 _SHORT = 1024  # certainly no leaf
 DEEPEST = 100  # levels of JSON; the manifest's reader refuses deeper ones

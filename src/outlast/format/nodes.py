@@ -27,8 +27,8 @@ Leaves = Mapping[str, Leaf]
 Check = Callable[[dict[str, Any], Leaves], Iterable[Node]]  # checks a node's members, returns the nodes in it
 
 
-def check(root: Node, leaves: Leaves) -> None:
-    """Check every node under `root`.
+def check(root: Node, leaves: Leaves) -> bool:
+    """Check every node under `root`; say whether one of them is of the kind `same` (`places` checks where it points).
 
     Args:
         root: the tree, or a single node.
@@ -38,14 +38,17 @@ def check(root: Node, leaves: Leaves) -> None:
         DamageError: a node is none of the specification's, or names a leaf that is not there.
     """
     stack: list[Any] = [root]
+    has_ties = False
     while stack:
         node = stack.pop()
         if isinstance(node, dict):
+            has_ties = has_ties or node.get("$") == "same"
             stack.extend(_children(node, leaves))
         elif isinstance(node, (list, tuple)):
             stack.extend(node)
         else:
             _check_plain(node)
+    return has_ties
 
 
 def _children(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
