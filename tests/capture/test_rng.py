@@ -54,6 +54,32 @@ def test_random_state_and_random():
     assert live["seq"].spawn(1)[0].generate_state(2).tolist() == child
 
 
+@pytest.mark.parametrize("names", [("seq", "rng"), ("rng", "seq")])
+def test_a_seed_sequence_goes_on_in_place_and_stays_the_generators(names):
+    def build():
+        sequence = np.random.SeedSequence([5, 2**70])
+        both = {"seq": sequence, "rng": np.random.default_rng(sequence)}
+        return {name: both[name] for name in names}
+
+    saved, live = build(), build()
+    saved["seq"].spawn(3)
+    checkpoint = Saved(saved)
+    expected = saved["rng"].random(), saved["rng"].spawn(1)[0].random(), saved["seq"].spawn(1)[0].spawn_key
+    held = live["seq"]
+    checkpoint.into(live)
+    assert live["seq"] is held is live["rng"].bit_generator.seed_seq
+    assert (live["rng"].random(), live["rng"].spawn(1)[0].random(), held.spawn(1)[0].spawn_key) == expected
+
+
+def test_a_seed_sequence_that_began_elsewhere_or_is_ahead_is_replaced():
+    saved = {"seq": np.random.SeedSequence(5)}
+    ahead = np.random.SeedSequence(5)
+    ahead.spawn(2)
+    for other in (np.random.SeedSequence(6), ahead):
+        live = roundtrip(saved, {"seq": other})
+        assert live["seq"].state == saved["seq"].state
+
+
 def test_the_global_generators():
     checkpoint = Saved({"rng": RNG()})
     assert {path.split("/")[1] for path in checkpoint.leaves} >= {"numpy"}

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from capture.kit import Saved, roundtrip
-from outlast.capture import RNG, check
+from outlast.capture import RNG, Pool, check, snapshot
 from outlast.errors import CaptureError, MismatchError
 
 torch = pytest.importorskip("torch")
@@ -91,10 +91,16 @@ def test_identical_views_are_saved_once():
         (lambda: torch.zeros(2, device="meta"), "meta device", "to_empty"),
         (lambda: torch.nn.LazyLinear(2).weight, "lazy module", "forward pass"),
         (lambda: torch.zeros(2, dtype=torch.complex32), "complex32", "plain dtype"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "a nested tensor", "unbind"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2)], layout=torch.jagged), "a nested tensor", "unbind"),
+        (lambda: torch.eye(2).to_sparse_csr(), "sparse tensor", "to_dense"),
+        (lambda: torch.eye(2).to_mkldnn(), "the layout torch._mkldnn", "to_dense"),
     ],
-    ids=["sparse", "meta", "lazy", "complex32"],
+    ids=["sparse", "meta", "lazy", "complex32", "nested", "jagged", "csr", "mkldnn"],
 )
-@pytest.mark.filterwarnings("ignore:ComplexHalf", "ignore:Lazy modules")
+@pytest.mark.filterwarnings(
+    "ignore:ComplexHalf", "ignore:Lazy modules", "ignore:The PyTorch API of nested", "ignore:Sparse CSR"
+)
 def test_refusals(tensor, reason, remedy):
     with pytest.raises(CaptureError, match=rf"^d/x .*{reason}[\s\S]*{remedy}"):
         check({"d": {"x": tensor()}})
@@ -379,3 +385,43 @@ def test_parameters_in_a_list_stay_parameters():
     assert not view.requires_grad
     assert torch.equal(view, saved["p"][0])
     assert torch.equal(live["m"].weight, saved["m"].weight)
+
+
+def test_optimizers_keep_state_that_is_no_tensor():
+    def build():
+        parameter = torch.nn.Parameter(torch.zeros(2))
+        return {"o": torch.optim.SGD([parameter], lr=0.1)}, parameter
+
+    (saved, one), (live, other) = build(), build()
+    odd = {"tag": "abc", "raw": b"xy", "list": [1, "b"], "none": None, "in": {"x": torch.ones(2, dtype=torch.float64)}}
+    saved["o"].state[one].update(odd)
+    roundtrip(saved, live)
+    found = dict(live["o"].state[other])
+    inner = found.pop("in")
+    assert found == {name: value for name, value in odd.items() if name != "in"}
+    assert same(inner["x"], odd["in"]["x"])
+    assert "parameter_shapes" not in live["o"].state_dict()
+
+
+def adam(*shapes, names=None):
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    return {"o": torch.optim.Adam(list(zip(names, parameters, strict=True)) if names else parameters)}
+
+
+def test_an_optimizer_of_other_parameters_is_a_mismatch():
+    with pytest.raises(
+        MismatchError, match=r"o: parameter 1 of group 0 has the shape \[5\], it was \[3\] when it was saved"
+    ):
+        roundtrip(adam(2, 3), adam(2, 5))
+    with pytest.raises(MismatchError, match="o: parameter 0 of group 0 is named b, it was a when it was saved; param"):
+        roundtrip(adam(2, 2, names=["a", "b"]), adam(2, 2, names=["b", "a"]))
+    live = adam(2, 5)
+    assert Saved(adam(2, 3)).into(live, allow=["o"]).rows[0].status == "kept"
+
+
+def test_strided_tensors_are_copied_straight_into_the_snapshot(monkeypatch):
+    tensor = torch.arange(24.0).reshape(4, 6).t()
+    monkeypatch.setattr(torch.Tensor, "contiguous", None)
+    odd = {"b": torch.ones(3, dtype=torch.bool), "t": tensor}
+    leaves = {leaf.path: bytes(leaf.data) for leaf in snapshot(odd, Pool()).leaves}
+    assert torch.frombuffer(bytearray(leaves["t"]), dtype=torch.float32).tolist() == tensor.flatten().tolist()

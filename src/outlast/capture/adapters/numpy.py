@@ -329,15 +329,15 @@ class BitGeneratorAdapter(Adapter):
 
     def lower(self, value: Any) -> Any:
         sequence = value.seed_seq
-        seed = sequence.state if isinstance(sequence, np.random.SeedSequence) else None
+        seed = sequence if isinstance(sequence, np.random.SeedSequence) else None
         return {"bits": value.state, "seed": seed}
 
     def restore(self, value: Any, saved: Any) -> Any:
         seed = saved["seed"]
-        if seed is None:
+        if seed is None or seed is value.seed_seq:
             value.state = saved["bits"]
         else:
-            value.__setstate__((saved["bits"], _sequence(seed)))
+            value.__setstate__((saved["bits"], seed))
         return value
 
     def build(self, saved: Any) -> Any:
@@ -348,17 +348,11 @@ class BitGeneratorAdapter(Adapter):
         return "" if saved == live else f"saved from the bit generator {saved}, the program has {live}"
 
 
-def _sequence(seed: dict[str, Any]) -> np.random.SeedSequence:
-    return np.random.SeedSequence(
-        seed["entropy"],
-        spawn_key=seed["spawn_key"],
-        pool_size=seed["pool_size"],
-        n_children_spawned=seed["n_children_spawned"],
-    )
+_SEED = ("entropy", "spawn_key", "pool_size")
 
 
 class SeedSequenceAdapter(Adapter):
-    """A seed sequence, replaced by one that goes on where the saved one stood."""
+    """A seed sequence: the live one goes on where the saved one stood, if both began alike; else a new one does."""
 
     name = "numpy.SeedSequence"
     types = (np.random.SeedSequence,)
@@ -368,11 +362,20 @@ class SeedSequenceAdapter(Adapter):
         return value.state
 
     def restore(self, value: Any, saved: Any) -> Any:
-        same = value.state == saved
-        return value if same else _sequence(saved)
+        live = value.state
+        ahead = saved["n_children_spawned"] - live["n_children_spawned"]
+        if ahead < 0 or not all(np.array_equal(live[name], saved[name]) for name in _SEED):
+            return self.build(saved)
+        value.spawn(ahead)  # the only way to make it count on
+        return value
 
     def build(self, saved: Any) -> Any:
-        return _sequence(saved)
+        return np.random.SeedSequence(
+            saved["entropy"],
+            spawn_key=saved["spawn_key"],
+            pool_size=saved["pool_size"],
+            n_children_spawned=saved["n_children_spawned"],
+        )
 
 
 class GeneratorAdapter(Adapter):

@@ -24,13 +24,8 @@ _NAMES = (
 )  # fmt: skip
 _DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES if hasattr(torch, name)}
 _NAMED = {dtype: name for name, dtype in _DTYPES.items()}
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 _FIXED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
-
-
-def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's elements in C order, as bytes; a view if it is contiguous."""
-    plain = tensor.detach().resolve_conj().resolve_neg().contiguous()
-    return plain.reshape(-1).view(torch.uint8)
 
 
 def _memory(tensor: torch.Tensor) -> memoryview:
@@ -80,14 +75,15 @@ class TensorAdapter(LeafAdapter):
         return LeafSpec(dtype=_NAMED[value.dtype], shape=tuple(value.shape), size_bytes=size)
 
     def identity(self, value: Any) -> Hashable | None:
-        if value.layout != torch.strided or not value.numel() or value.is_meta:
+        if value.is_nested or value.layout != torch.strided or not value.numel() or value.is_meta:
             return None
         place = value.device, value.data_ptr(), value.dtype
         return *place, value.shape, value.stride(), value.is_conj(), value.is_neg()
 
     def copy(self, value: Any, out: memoryview) -> None:
         if value.numel():
-            torch.frombuffer(out, dtype=torch.uint8).copy_(_flat(value))
+            flat = torch.frombuffer(out, dtype=torch.uint8)
+            flat.view(value.dtype).view(value.shape).copy_(value.detach())  # no copy between, whatever its strides
 
     def attributes(self, value: Any) -> dict[str, Node]:
         return {"requires_grad": bool(value.requires_grad)}
@@ -115,8 +111,12 @@ def _new(spec: LeafSpec, *, requires_grad: bool) -> torch.Tensor:
 def _check(tensor: torch.Tensor) -> None:
     if torch.nn.parameter.is_lazy(tensor):
         raise Refused("is a parameter of a lazy module without a shape", "run one forward pass first")
+    if tensor.is_nested:
+        raise Refused("is a nested tensor", "keep the tensors that it is made of, as a list: tensor.unbind()")
+    if tensor.layout in _SPARSE:
+        raise Refused(f"is a sparse tensor ({tensor.layout})", "keep its indices and values, or to_dense()")
     if tensor.layout != torch.strided:
-        raise Refused(f"is a sparse tensor ({tensor.layout})", "keep its indices() and values(), or to_dense()")
+        raise Refused(f"is a tensor of the layout {tensor.layout}", "keep it as a plain one: tensor.to_dense()")
     if tensor.is_meta:
         raise Refused("is a tensor on the meta device, without data", "materialize it first (to_empty)")
     if hasattr(type(tensor), "__tensor_flatten__"):
@@ -142,6 +142,10 @@ class ModuleAdapter(Adapter):
         return value
 
 
+_SHAPES = "parameter_shapes"  # kept beside the optimizer's own state: it numbers its parameters, and no more
+_NAMED_MISFITS = 3
+
+
 class OptimizerAdapter(Adapter):
     """`torch.optim.Optimizer`: its state_dict, and what loading one changes put right."""
 
@@ -150,33 +154,60 @@ class OptimizerAdapter(Adapter):
     same_class = True
 
     def lower(self, value: Any) -> Any:
-        return value.state_dict()
+        return {**value.state_dict(), _SHAPES: _shapes(value)}
 
     def restore(self, value: Any, saved: Any) -> Any:
-        value.load_state_dict(saved)
-        for live, group in zip(value.param_groups, saved["param_groups"], strict=True):
+        state = {name: item for name, item in saved.items() if name != _SHAPES}
+        value.load_state_dict(state)
+        for live, group in zip(value.param_groups, state["param_groups"], strict=True):
             for parameter, number in zip(live["params"], group["params"], strict=True):
-                if number in saved["state"]:
-                    value.state[parameter] = _exact(value.state[parameter], saved["state"][number])
+                if number in state["state"]:
+                    value.state[parameter] = _exact(value.state[parameter], state["state"][number], parameter)
         return value
 
     def compare(self, value: Any, state: Node) -> str:
         saved = [len(group["params"]) for group in state["param_groups"]]
         live = [len(group["params"]) for group in value.param_groups]
-        if saved == live:
-            return ""
-        return f"saved with {saved} parameters in its groups, the program has {live}"
+        if saved != live:
+            return f"saved with {saved} parameters in its groups, the program has {live}"
+        pairs = list(enumerate(zip(state["param_groups"], value.param_groups, strict=True)))
+        names = [(index, one.get("param_names"), other.get("param_names")) for index, (one, other) in pairs]
+        shapes = zip(state.get(_SHAPES, ()), _shapes(value), strict=False)
+        return _misfit("is named", [row for row in names if row[1] and row[2]]) or _misfit(
+            "has the shape", [(index, one, other) for index, (one, other) in enumerate(shapes)]
+        )
 
 
-def _exact(loaded: Any, saved: Any) -> Any:
-    """Return the loaded state with every tensor as saved: loading casts it to its parameter's dtype."""
+def _shapes(optimizer: torch.optim.Optimizer) -> list[list[list[int]]]:
+    return [[list(parameter.shape) for parameter in group["params"]] for group in optimizer.param_groups]
+
+
+def _misfit(verb: str, groups: list[tuple[int, Any, Any]]) -> str:
+    """Say which parameters of which groups were others when the optimizer was saved."""
+    found = [
+        f"parameter {number} of group {index} {verb} {new}, it was {old} when it was saved"
+        for index, saved, live in groups
+        for number, (old, new) in enumerate(zip(saved, live, strict=True))
+        if old != new
+    ]
+    more = f"; and {len(found) - _NAMED_MISFITS} more" if len(found) > _NAMED_MISFITS else ""
+    return "; ".join(found[:_NAMED_MISFITS]) + more
+
+
+def _exact(loaded: Any, saved: Any, parameter: torch.Tensor) -> Any:
+    """Return the state as saved, on the loaded one's device: loading casts tensors, and spoils what is none."""
     if isinstance(saved, torch.Tensor):
+        if not isinstance(loaded, torch.Tensor):
+            return saved.to(device=parameter.device)
         return loaded if loaded.dtype == saved.dtype else saved.to(device=loaded.device)
     if isinstance(saved, dict):
-        return {key: _exact(loaded[key], item) for key, item in saved.items()}
+        held = loaded if isinstance(loaded, dict) else {}
+        return {key: _exact(held.get(key), item, parameter) for key, item in saved.items()}
     if isinstance(saved, (list, tuple)):
-        return type(saved)(_exact(one, other) for one, other in zip(loaded, saved, strict=True))
-    return loaded
+        fits = isinstance(loaded, (list, tuple)) and len(loaded) == len(saved)
+        pairs = zip(loaded if fits else [None] * len(saved), saved, strict=True)
+        return type(saved)(_exact(one, other, parameter) for one, other in pairs)
+    return saved
 
 
 class GeneratorAdapter(Adapter):
