@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import struct
 import types
 from collections.abc import Iterator
@@ -32,6 +33,17 @@ _REFUSED = {  # by name, so that nothing is imported only to be refused
     "weakref.ReferenceType": ("a weak reference", "keep it outside the state"),
 }
 
+_METHODS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    classmethod,
+    staticmethod,
+    property,
+)
 _POINTER_BYTES = struct.calcsize("P")
 _OFFSETS = ("__dictoffset__", "__weakrefoffset__")
 _SLOTS: dict[type, tuple[str, ...]] = {}
@@ -110,6 +122,11 @@ def _set_slots(value: Any) -> Iterator[tuple[str, Any]]:
             yield name, object.__getattribute__(value, name)
         except AttributeError:
             continue
+
+
+def is_method(cls: type, name: str) -> bool:
+    """Whether a class defines a name as a method or property: an attribute of that name would hide it."""
+    return isinstance(inspect.getattr_static(cls, name, None), _METHODS)
 
 
 def assign(value: Any, name: str, new: Any) -> None:

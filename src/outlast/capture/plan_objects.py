@@ -109,7 +109,11 @@ def _fields(planner: Planner, fields: dict[str, Node], live: dict[str, Any], pla
     children = []
     for name, node in fields.items():
         here = Place(f"{place.path}/{segment(name)}", live.get(name, ABSENT), place.fresh)
-        children.append((name, planner.plan(node, here)))
+        if name not in live and objects.is_method(type(place.live), name):
+            detail = f"saved as an attribute, {live_name(place.live)} defines it as a method or property"
+            children.append((name, planner.problem(here, "extra", detail)))
+        else:
+            children.append((name, planner.plan(node, here)))
     for name, value in live.items():
         if name not in fields:
             here = Place(f"{place.path}/{segment(name)}", value)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from outlast.capture import values
+from outlast.capture import fixed, values
 from outlast.capture.adapter import Adapter, Fixed
 from outlast.capture.plan import ABSENT, Bind, Place, Plan, Planner, check, foreign, node_kind, saved_name
-from outlast.capture.report import Row
 from outlast.capture.texts import Raw
 from outlast.errors import DamageError, MismatchError
 from outlast.format.model import Node
@@ -35,20 +34,20 @@ def _enum(planner: Planner, node: Node, place: Place) -> Bind:
 def _fixed(planner: Planner, node: Node, place: Place) -> Bind:
     if place.live is ABSENT:
         return planner.needs_live(node, place)
-    name = _fixed_name(planner, place)
-    if name != node["name"]:
-        detail = f"part of the program: it was {node['name']}, it is {name}"
-        planner.rows.append(Row(place.path, "kept", detail))
-    return Bind(lambda: place.live)
+    own = _own_name(planner, place)
+    if own == node["name"] if own else fixed.is_named(place.live, node["name"]):
+        return Bind(lambda: place.live)
+    found = own or fixed.name(place.live)
+    return planner.problem(place, "dtype", f"part of the program: it was {node['name']}, it is {found}")
 
 
-def _fixed_name(planner: Planner, place: Place) -> str:
-    """Return how a capture would name what the program has there."""
+def _own_name(planner: Planner, place: Place) -> str:
+    """Return how the live value's adapter names it as a part of the program; "" if none does."""
     adapter = planner.kinds.of(place.live).adapter
     if not isinstance(adapter, Adapter):
-        return values.fixed_name(place.live)
+        return ""
     lowered = foreign(place, "its state cannot be read", lambda: adapter.lower(place.live))
-    return lowered.name if isinstance(lowered, Fixed) else values.fixed_name(place.live)
+    return lowered.name if isinstance(lowered, Fixed) else ""
 
 
 def _text(planner: Planner, node: Node, place: Place) -> Bind:

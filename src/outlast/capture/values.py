@@ -35,17 +35,6 @@ def class_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def fixed_name(value: Any) -> str:
-    """Return the name of a function, class, module ...: what is part of the program. For comparing only."""
-    if isinstance(value, functools.partial):
-        return f"functools.partial({fixed_name(value.func)})"
-    own = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if not isinstance(own, str):
-        return class_name(type(value))
-    module = getattr(value, "__module__", None)
-    return f"{module}.{own}" if module else own
-
-
 def has_surrogates(text: str) -> bool:
     """Whether a string has no UTF-8 form."""
     if text.isascii():

@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from outlast.capture import containers, objects, values
+from outlast.capture import containers, fixed, objects, values
 from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, Refused
 from outlast.capture.kinds import Kinds
 from outlast.errors import CaptureError
@@ -260,7 +260,7 @@ class Walk:
     # parts of the program
 
     def _fixed(self, value: Any, *_: Any) -> Node:
-        return {"$": "fixed", "name": values.fixed_name(value)}
+        return {"$": "fixed", "name": fixed.name(value)}
 
     def _function(self, value: Any, *_: Any) -> Node:
         if value.__closure__ is not None:
@@ -268,29 +268,34 @@ class Walk:
                 f"is the function {value.__qualname__} with captured variables (a closure)",
                 "keep the variables as state and make the function anew, outside the state",
             )
-        return {"$": "fixed", "name": values.fixed_name(value)}
+        return {"$": "fixed", "name": fixed.name(value)}
 
     def _method(self, value: Any, *_: Any) -> Node:
         owner = getattr(value, "__self__", None)
         known = owner is None or isinstance(owner, (type, types.ModuleType)) or id(owner) in {*self._open, *self._seen}
         if not known:
             raise Refused(
-                f"is the method {values.fixed_name(value)} of an object that is not captured before it",
+                f"is the method {fixed.name(value)} of an object that is not captured before it",
                 "put the object itself into the state, before the method",
             )
-        return {"$": "fixed", "name": values.fixed_name(value)}
+        return {"$": "fixed", "name": fixed.name(value)}
 
     def _partial(self, value: Any, path: str, depth: int, *_: Any) -> Node:
-        parts = (value.func, *value.args, *value.keywords.values())
-        for part in parts:
-            kind = self._kinds.of(part)
-            if not (kind.is_rebound or kind.name in {"method", "partial"}):
-                raise Refused(
-                    f"is a functools.partial that holds a {type(part).__name__}",
-                    "keep that as state of its own",
-                )
-            self.node(part, path, depth + 1)
-        return {"$": "fixed", "name": values.fixed_name(value)}
+        for part in (value.func, *value.args, *value.keywords.values()):
+            self._check_part(part, path, depth + 1)
+        return {"$": "fixed", "name": fixed.name(value)}
+
+    def _check_part(self, part: Any, path: str, depth: int) -> None:
+        """Check an argument of a partial: its name tells it whole."""
+        kind = self._kinds.of(part)
+        if kind.name in {"tuple", "namedtuple", "frozenset"}:
+            _check_depth(path, depth)
+            for item in part:
+                self._check_part(item, path, depth + 1)
+        elif kind.name in {"function", "fixed", "method", "partial"}:
+            self.node(part, path, depth)
+        elif not kind.is_rebound:
+            raise Refused(f"is a functools.partial that holds a {type(part).__name__}", "keep that as state of its own")
 
     def _refuse(self, value: Any, *_: Any) -> Node:
         what, remedy = objects.refusal(type(value)) or ("", "")
