@@ -227,8 +227,11 @@ def test_an_object_saved_twice_is_one_object():
     assert state["b"][0] is live
     apart = roundtrip({"a": one, "b": [one]}, {"a": Plain(0), "b": [Plain(0)]})
     assert apart["b"][0].n == apart["a"].n == 4
+    state = roundtrip({"a": Plain(1), "b": [Plain(2)]}, {"a": live, "b": [live]})
+    assert state["a"] is live
+    assert (live.n, state["b"][0].n, state["b"][0].act) == (1, 2, math.sin)
     with pytest.raises(MismatchError, match=r"b/0: saved apart from a, but the same object"):
-        roundtrip({"a": Plain(1), "b": [Plain(2)]}, {"a": live, "b": [live]})
+        roundtrip({"a": Stateful(1), "b": [Stateful(2)]}, {"a": (one := Stateful(0)), "b": [one]})
 
 
 def test_registered_types():

@@ -37,6 +37,14 @@ def is_named(value: Any, saved: str) -> bool:
     return saved == name(value) or re.fullmatch(pattern, saved) is not None
 
 
+def is_shared(value: Any) -> bool:
+    """Whether a part of the program is what it is by its name, so that another place may hold it too."""
+    if isinstance(value, functools.partial) or "<" in name(value):  # a lambda, or a function in a function
+        return False
+    owner = getattr(value, "__self__", None)
+    return owner is None or isinstance(owner, (type, types.ModuleType))
+
+
 def _described(value: Any, prefix: Prefix) -> str:
     if isinstance(value, functools.partial):
         return _partial(value, prefix)

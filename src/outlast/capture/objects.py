@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import struct
 import types
@@ -44,6 +45,7 @@ _METHODS = (
     staticmethod,
     property,
 )
+_NEW: Any = object.__new__
 _POINTER_BYTES = struct.calcsize("P")
 _OFFSETS = ("__dictoffset__", "__weakrefoffset__")
 _SLOTS: dict[type, tuple[str, ...]] = {}
@@ -65,8 +67,16 @@ def refusal(cls: type) -> tuple[str, str] | None:
 
 def hides_state(cls: type) -> bool:
     """Whether instances hold more than attributes: types written in C, and their subclasses."""
-    if _has_custom_getstate(cls):
-        return False
+    return not _has_custom_getstate(cls) and _holds_more(cls)
+
+
+def is_makeable(cls: type) -> bool:
+    """Whether an object of this class can be made without running its code: from its attributes alone."""
+    return cls.__new__ is _NEW and not inspect.isabstract(cls) and not _holds_more(cls)
+
+
+@functools.lru_cache(maxsize=4096)
+def _holds_more(cls: type) -> bool:
     names = [f"slot{number}" for number in range(len(slots(cls)))]
     optional = ("__dict__", cls.__dictoffset__ != 0), ("__weakref__", cls.__weakrefoffset__ != 0)
     plain = type("plain", (), {"__slots__": [*names, *(name for name, has in optional if has)]})

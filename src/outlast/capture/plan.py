@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from enum import Enum
-from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from outlast.capture import values
-from outlast.capture.adapter import LeafAdapter, Target
-from outlast.capture.kinds import Kind, Kinds
+from outlast.capture.adapter import Target
+from outlast.capture.allowed import is_allowed
+from outlast.capture.kinds import Kinds, fits
+from outlast.capture.outline import Outline
 from outlast.capture.report import Row
 from outlast.errors import DamageError, MismatchError, OutlastError
 from outlast.format.model import Leaf, Node
@@ -32,7 +33,6 @@ class _Nothing(Enum):
 ABSENT: Final = _Nothing.ABSENT
 OMIT: Final = _Nothing.OMIT
 _PAIR = 2
-ARRAYS = frozenset({"array", "tensor"})
 
 
 class Bind:
@@ -89,6 +89,7 @@ class Planner:
         leaves: the manifest's leaves, by path.
         allow: patterns of paths that may differ.
         plans: what plans each kind of node.
+        held: gives the outline of the live state: a restore may make more of what is there.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Planner:
         leaves: Mapping[str, Leaf],
         allow: Collection[str],
         plans: Mapping[str, Plan],
+        held: Callable[[], Outline],
     ) -> None:
         self.kinds = kinds
         self.leaves = leaves
@@ -112,6 +114,7 @@ class Planner:
         self._by_path: dict[str, Node] | None = None
         self._allow = tuple(allow)
         self._plans = plans
+        self._held = held
 
     def components(self, state: Mapping[str, Any]) -> list[tuple[str, Bind]]:
         """Plan all components; return what binds each."""
@@ -131,7 +134,8 @@ class Planner:
     def _component(self, node: Node, place: Place) -> Bind:
         live = self.kinds.of(place.live)
         is_tie = node_kind(node) == "same"
-        if live.is_rebound or _fits(self.first(node) if is_tie else node, live, place.live):
+        saved = node_kind(self.first(node) if is_tie else node)
+        if live.is_rebound or fits(saved, live, is_dict=isinstance(place.live, dict)):
             return self.plan(node, place)
         detail = f"saved as {saved_name(node)}, the program has {live_name(place.live)}"
         return self.problem(place, "dtype", detail)
@@ -166,7 +170,7 @@ class Planner:
 
     def problem(self, place: Place, status: str, detail: str) -> Bind:
         """Note a difference. If it is allowed, the live value stays, or nothing is put there."""
-        allowed = any(fnmatchcase(place.path, pattern) or pattern == f"{place.path}/*" for pattern in self._allow)
+        allowed = is_allowed(place.path, self._allow)
         self.rows.append(Row(place.path, "kept" if allowed else status, detail))
         kept = OMIT if place.live is ABSENT else place.live
         return Bind(lambda: kept, is_kept=True)
@@ -176,9 +180,20 @@ class Planner:
         found = "nothing" if place.live is ABSENT else live_name(place.live)
         detail = (
             f"saved as {saved_name(node)}, the program has {found} there; an object is only ever restored into a "
-            "live one: make it before the restore, or keep plain values instead"
+            "live one: make it before the restore, register its class (outlast.register), or keep plain values instead"
         )
         return self.problem(place, "extra" if place.live is ABSENT else "dtype", detail)
+
+    def known_class(self, node: Node) -> type | None:
+        """Return the class that a node means, if the program itself has brought it; by name, in whatever module."""
+        tail = node["class"].rpartition(".")[2]
+        found = {cls for cls in self._held().known_classes if cls.__name__ == tail}
+        exact = {cls for cls in found if values.class_name(cls) == node["class"]}
+        return next(iter(exact or found)) if len(exact or found) == 1 else None
+
+    def known_part(self, name: str) -> Any:
+        """Return the part of the program that has this name, if the state holds it somewhere; else None."""
+        return self._held().part(name)
 
     def claim(self, key: Hashable, place: Place) -> bool:
         """Whether nothing else is restored into the live value of this identity."""
@@ -298,22 +313,3 @@ def live_name(live: Any) -> str:
 def is_class(node: Node, live: Any) -> bool:
     """Whether the live object's class has the saved one's name; its module may have moved (``__main__``)."""
     return bool(node["class"].rpartition(".")[2] == type(live).__name__)
-
-
-_FAMILIES = {
-    "object": ("object", "dataclass"),
-    "dataclass": ("dataclass", "object"),
-    "adapter": ("adapter", "subclass", "dict"),
-}
-
-
-def _fits(node: Node, kind: Kind, live: Any) -> bool:
-    """Whether a live component with an identity is of the kind that the node restores into."""
-    saved = node_kind(node)
-    if isinstance(kind.adapter, LeafAdapter):
-        return saved in ARRAYS
-    if saved == "dict":
-        return isinstance(live, dict)
-    if saved == "fixed":
-        return kind.name in {"method", "partial", "adapter"}
-    return kind.name in _FAMILIES.get(saved, (saved,))

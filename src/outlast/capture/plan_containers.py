@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from outlast.capture import containers
+from outlast.capture.kinds import ARRAYS
 from outlast.capture.plan import (
     ABSENT,
-    ARRAYS,
     Bind,
     Place,
     Plan,

@@ -33,7 +33,7 @@ _REFUSED = "it did not take its saved state"
 def _namedtuple(planner: Planner, node: Node, place: Place) -> Bind:
     live = place.live
     if planner.kinds.of(live).name != "namedtuple" or not is_class(node, live):
-        return planner.needs_live(node, place)
+        return _made_tuple(planner, node, place)
     if set(node["fields"]) - set(live._fields):
         return planner.problem(place, "extra", f"saved with the fields {list(node['fields'])}, not {live._fields}")
     children = _fields(planner, node["fields"], live._asdict(), place)
@@ -45,14 +45,24 @@ def _namedtuple(planner: Planner, node: Node, place: Place) -> Bind:
     return Bind(make)
 
 
+def _made_tuple(planner: Planner, node: Node, place: Place) -> Bind:
+    """Plan a named tuple of a class that the program has brought."""
+    cls: Any = planner.known_class(node)
+    if cls is None or getattr(cls, "_fields", None) != tuple(node["fields"]) or not issubclass(cls, tuple):
+        return planner.needs_live(node, place)
+    children = _fields(planner, node["fields"], {}, place._replace(live=ABSENT))
+    return Bind(lambda: tuple.__new__(cls, [bind() for _, bind in children]))
+
+
 def _dataclass(planner: Planner, node: Node, place: Place) -> Bind:
     return _attributes(planner, node, node["fields"], place)
 
 
 def _object(planner: Planner, node: Node, place: Place) -> Bind:
-    if not _is_kin(planner, node, place):
+    cls = type(place.live) if _is_kin(planner, node, place) else planner.known_class(node)
+    if cls is None:
         return planner.needs_live(node, place)
-    if objects.has_custom_state(type(place.live)):
+    if objects.has_custom_state(cls):
         return _custom(planner, node, place)
     if node_kind(node["state"]) != "dict":
         return planner.needs_live(node, place)
@@ -60,10 +70,10 @@ def _object(planner: Planner, node: Node, place: Place) -> Bind:
 
 
 def _custom(planner: Planner, node: Node, place: Place) -> Bind:
-    live = place.live
-    if not planner.claim(id(live), place):
-        return _shared(planner, place)
-    lowered = foreign(place, "its state cannot be read", live.__getstate__)
+    live, is_new = _vessel(planner, node, place)
+    if live is None:
+        return _cannot(planner, node, place)
+    lowered = ABSENT if is_new else foreign(place, "its state cannot be read", live.__getstate__)
     state = planner.plan(node["state"], Place(place.path, lowered, fresh=True))
 
     def put() -> Any:
@@ -80,17 +90,30 @@ def _is_kin(planner: Planner, node: Node, place: Place) -> bool:
     return known and place.live is not ABSENT and is_class(node, place.live)
 
 
+def _vessel(planner: Planner, node: Node, place: Place) -> tuple[Any, bool]:
+    """Return the object to be filled and whether it is a new one: where the live one is taken, or there is none."""
+    is_kin = _is_kin(planner, node, place)
+    if is_kin and planner.claim(id(place.live), place):
+        return place.live, False
+    cls = type(place.live) if is_kin else planner.known_class(node)
+    if cls is None or not objects.is_makeable(cls):
+        return None, False
+    return object.__new__(cls), True
+
+
+def _cannot(planner: Planner, node: Node, place: Place) -> Bind:
+    return _shared(planner, place) if _is_kin(planner, node, place) else planner.needs_live(node, place)
+
+
 def _attributes(planner: Planner, node: Node, fields: dict[str, Node], place: Place) -> Bind:
-    live = place.live
-    if not _is_kin(planner, node, place):
-        return planner.needs_live(node, place)
-    if not planner.claim(id(live), place):
-        return _shared(planner, place)
-    children = _fields(planner, fields, objects.attributes(live), place)
+    live, is_new = _vessel(planner, node, place)
+    if live is None:
+        return _cannot(planner, node, place)
+    children = _fields(planner, fields, objects.attributes(live), place._replace(live=live))
 
     def put() -> Any:
         made = dict(bound(children))
-        if objects.is_frozen(live):
+        if objects.is_frozen(live) and not is_new:
             return objects.replaced(live, made)
         for name, value in made.items():
             objects.assign(live, name, value)
@@ -140,7 +163,8 @@ def _adapter(planner: Planner, node: Node, place: Place) -> Bind:
 
 def _collection(planner: Planner, node: Node, place: Place) -> Bind:
     maker = containers.MAKERS.get(node["name"])
-    if not isinstance(place.live, dict) and maker is None:
+    is_kin = isinstance(place.live, dict) and (maker or is_class(node, place.live))
+    if not is_kin and maker is None:
         return planner.needs_live(node, place)
     return mapping(planner, node["state"], place, maker or dict)
 
@@ -148,10 +172,15 @@ def _collection(planner: Planner, node: Node, place: Place) -> Bind:
 def _subclass(planner: Planner, node: Node, place: Place) -> Bind:
     live = place.live
     contents, attributes = _halves(node["state"], place)
-    if planner.kinds.of(live).name != "subclass" or not is_class(node, live):
+    maker = containers.MAKERS.get(node["class"])
+    if planner.kinds.of(live).name == "subclass" and is_class(node, live):
+        inner = CONTAINERS[node_kind(contents)](planner, contents, place)
+    elif maker and node_kind(contents) == "dict":
+        live, place = ABSENT, place._replace(live=ABSENT)
+        inner = mapping(planner, contents, place, maker)
+    else:
         return planner.needs_live(node, place)
-    inner = CONTAINERS[node_kind(contents)](planner, contents, place)
-    own = {} if getattr(live, "__dict__", None) is live else objects.attributes(live)
+    own = {} if live is ABSENT or getattr(live, "__dict__", None) is live else objects.attributes(live)
     beside = place._replace(path=f"{place.path}/%attributes")
     children = _fields(planner, dict(_named(attributes)), own, beside)
 

@@ -26,15 +26,23 @@ def _enum(planner: Planner, node: Node, place: Place) -> Bind:
     beside = (place.live, *place.kin)
     member = values.decode_enum(node, [type(value) for value in beside if isinstance(value, Enum)])
     if member is None:
+        member = _known_member(planner, node)
+    if member is None:
         return planner.needs_live(node, place)
     planner.restored(place)
     return Bind(lambda: member)
 
 
+def _known_member(planner: Planner, node: Node) -> Enum | None:
+    cls = planner.known_class(node)
+    return values.decode_enum(node, [cls] if cls else [])
+
+
 def _fixed(planner: Planner, node: Node, place: Place) -> Bind:
-    if place.live is ABSENT:
-        return planner.needs_live(node, place)
-    own = _own_name(planner, place)
+    own = "" if place.live is ABSENT else _own_name(planner, place)
+    if not own and planner.kinds.of(place.live).saved != "fixed":
+        part = planner.known_part(node["name"])
+        return planner.needs_live(node, place) if part is None else Bind(lambda: part)
     if own == node["name"] if own else fixed.is_named(place.live, node["name"]):
         return Bind(lambda: place.live)
     found = own or fixed.name(place.live)
@@ -98,7 +106,7 @@ def key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     if kind == "frozenset":
         return frozenset(key(planner, item, live, path) for item in node["items"])
     if kind == "enum":
-        return _enum_key(node, live, path)
+        return _enum_key(planner, node, live, path)
     if kind == "adapter":
         return _built_key(planner, node, live, path)
     if kind not in _KEYS:
@@ -106,12 +114,13 @@ def key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     return values.decode(node)
 
 
-def _enum_key(node: Node, live: Any, path: str) -> Any:
+def _enum_key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     member = values.decode_enum(node, {type(key) for key in _flat(live) if isinstance(key, Enum)})
+    member = _known_member(planner, node) if member is None else member
     if member is None:
         raise MismatchError(
             f"{path}: a key is {saved_name(node)}.{node['name']}, and the live container has no key of that class",
-            hint="let the container have one key of that class at start, or use strings as keys",
+            hint="register the class (outlast.register), let the container have one such key at start, or use strings",
         )
     return member
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from outlast.capture import plan_containers, plan_leaves, plan_objects, plan_ties, plan_values
 from outlast.capture.plan import OMIT, Planner
 from outlast.capture.report import Report, mismatch
-from outlast.capture.snapshots import KINDS
+from outlast.capture.snapshots import KINDS, held
 from outlast.format.model import Leaf, Node
 
 _PLANS = {
@@ -58,7 +59,14 @@ def restore(
         DamageError: from the source, or the manifest contradicts itself.
     """
     KINDS.refresh()
-    planner = Planner(tree, kinds=KINDS, leaves=leaves, allow=allow, plans=_PLANS)
+    planner = Planner(
+        tree,
+        kinds=KINDS,
+        leaves=leaves,
+        allow=allow,
+        plans=_PLANS,
+        held=functools.cache(lambda: held(state)),
+    )
     binds = planner.components(state)
     report = Report(rows=tuple(planner.rows))
     if report.problems:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import random
 import struct
 from typing import Any
@@ -10,6 +12,7 @@ from outlast.capture.adapter import Adapter, Fixed, GlobalRng
 from outlast.capture.registry import Registry
 from outlast.format.model import Node
 
+_LIBRARIES = ("numpy", "torch")  # whose generators a restore may bring in; never a name from a file
 _WORDS = 625
 _PACKED = struct.Struct(f"<{_WORDS}I")
 
@@ -30,6 +33,7 @@ class RngAdapter(Adapter):
     name = "rng"
     types = (RNG,)
     exact_keys = True
+    may_grow = True
     restored_last = True
 
     def __init__(self, registry: Registry) -> None:
@@ -45,11 +49,23 @@ class RngAdapter(Adapter):
         return value
 
     def compare(self, value: Any, state: Node) -> str:  # noqa: ARG002
-        known = {rng.name for rng in self._registry.rngs()}
-        lacking = sorted(name for name in state if name not in known)
+        for name in _LIBRARIES:
+            if name in state and name not in self._known():
+                _imported(name)
+                self._registry.refresh()
+        lacking = sorted(name for name in state if name not in self._known())
         if not lacking:
             return ""
         return f"saved with the generator of {', '.join(lacking)}: import it before restoring"
+
+    def _known(self) -> set[str]:
+        return {rng.name for rng in self._registry.rngs()}
+
+
+def _imported(name: str) -> None:
+    """Import a library that the program imports only later: its generator must stand when that draws from it."""
+    with contextlib.suppress(ImportError):  # then it is told to be lacking
+        importlib.import_module(name)
 
 
 class PythonRng(GlobalRng):

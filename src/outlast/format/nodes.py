@@ -123,7 +123,16 @@ def _array(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
         raise DamageError(f"leaf {leaf.path} of shape {list(leaf.shape)} stands as a scalar")
     if not isinstance(node.get("requires_grad", False), bool):
         raise DamageError(f"leaf {leaf.path}: requires_grad is neither true nor false")
+    if node.get("resized", True) is not True:
+        raise DamageError(f"leaf {leaf.path}: resized is {short(node['resized'])}, expected true or no such member")
+    _check_order(node.get("order", list(range(len(leaf.shape)))), leaf)
     return ()
+
+
+def _check_order(axes: Any, leaf: Leaf) -> None:
+    are_numbers = isinstance(axes, (list, tuple)) and all(type(axis) is int for axis in axes)
+    if not are_numbers or sorted(axes) != list(range(len(leaf.shape))):
+        raise DamageError(f"leaf {leaf.path}: order {short(axes)} does not name each of {len(leaf.shape)} axes once")
 
 
 def _str(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
@@ -217,9 +226,9 @@ _KINDS = {
     "set": _kind(_items, "items"),
     "frozenset": _kind(_items, "items"),
     "deque": _kind(_items, "items maxlen"),
-    "array": _kind(_array, "leaf"),
+    "array": _kind(_array, "leaf", "resized order"),
     "scalar": _kind(_array, "leaf"),
-    "tensor": _kind(_array, "leaf requires_grad"),
+    "tensor": _kind(_array, "leaf requires_grad", "resized order"),
     "date": _kind(_texts("iso"), "iso"),
     "datetime": _kind(_texts("iso"), "iso", "fold"),
     "time": _kind(_texts("iso"), "iso", "fold"),

@@ -294,6 +294,7 @@ class SubclassAdapter(Adapter):
     name = "numpy.subclass"
     types = (np.ndarray,)
     same_class = True
+    in_place = True
 
     def lower(self, value: Any) -> Any:
         if isinstance(value, np.ma.MaskedArray):

@@ -131,6 +131,7 @@ class ModuleAdapter(Adapter):
     name = "torch.module"
     types = (torch.nn.Module,)
     exact_keys = True
+    in_place = True
 
     def lower(self, value: Any) -> Any:
         return dict(value.state_dict())
