@@ -225,6 +225,7 @@ def every_node() -> Table:
         "namedtuple": {"$": "namedtuple", "class": "shop.Point", "fields": {"x": 1, "y": 2}},
         "adapter": {"$": "adapter", "name": "torch.module", "class": "shop.Net", "state": {}},
         "same": {"$": "same", "path": "object"},
+        "view": {"$": "same", "path": "array", "view": True},
         "plug-in": {"$": "cupy.array", "leaf": "plug", "device": 0},
     }
     table["position"] = {"loops": [{"name": "epoch", "done": 3}], "steps": {"$": "tuple", "items": [1]}}
@@ -626,6 +627,7 @@ def bad_nodes() -> None:
         ("fields-list", {"$": "dataclass", "class": "a.B", "fields": []}),
         ("field-with-dollar", {"$": "namedtuple", "class": "a.B", "fields": {"$": 1}}),
         ("same-of-nothing", {"$": "same", "path": ""}),
+        ("same-view-false", [[], {"$": "same", "path": "t/0", "view": False}]),
         ("plug-in-without-leaf", {"$": "cupy.array", "shape": [1]}),
         ("deep-inside", [{"a": {"$": "tuple", "items": [{"$": "set", "items": [{"$": "?"}]}]}}]),
     ):

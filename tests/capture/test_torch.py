@@ -425,3 +425,72 @@ def test_strided_tensors_are_copied_straight_into_the_snapshot(monkeypatch):
     odd = {"b": torch.ones(3, dtype=torch.bool), "t": tensor}
     leaves = {leaf.path: bytes(leaf.data) for leaf in snapshot(odd, Pool()).leaves}
     assert torch.frombuffer(bytearray(leaves["t"]), dtype=torch.float32).tolist() == tensor.flatten().tolist()
+
+
+def convolutions(seed):
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 1))
+    model = model.to(memory_format=torch.channels_last)
+    return {"model": model, "optimizer": torch.optim.Adam(model.parameters(), lr=1e-3)}
+
+
+def convolve(state, steps, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        images = torch.randn(4, 3, 9, 9, generator=generator).to(memory_format=torch.channels_last)
+        state["optimizer"].zero_grad()
+        state["model"](images).pow(2).sum().backward()
+        state["optimizer"].step()
+
+
+def test_channels_last_models_go_on_bit_identically():
+    saved, live = convolutions(1), convolutions(2)
+    convolve(saved, 3, 1)
+    roundtrip(saved, live)
+    for one, other in zip(saved["optimizer"].state.values(), live["optimizer"].state.values(), strict=True):
+        assert one["exp_avg"].stride() == other["exp_avg"].stride()
+    convolve(saved, 10, 2)
+    convolve(live, 10, 2)
+    pairs = zip(saved["model"].parameters(), live["model"].parameters(), strict=True)
+    assert all(same(one, other) for one, other in pairs)
+
+
+def test_a_new_tensor_keeps_its_layout():
+    for tensor in (torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last), torch.randn(3, 4).t()):
+        made = roundtrip({"d": {"t": tensor}}, {"d": {}})["d"]["t"]
+        assert made.stride() == tensor.stride()
+        assert same(made, tensor)
+
+
+def test_frozen_and_unfrozen_parameters_come_back_so():
+    saved, live = Tied(1), Tied(2)
+    saved.emb.weight.requires_grad_(False)
+    saved.norm.bias.requires_grad_(False)
+    live.norm.weight.requires_grad_(False)
+    extra = torch.zeros(2), torch.zeros(2, requires_grad=True)
+    state = {"model": live, "t": extra[0], "u": extra[1]}
+    roundtrip({"model": saved, "t": torch.ones(2, requires_grad=True), "u": torch.ones(2)}, state)
+    flags = {name: parameter.requires_grad for name, parameter in live.named_parameters()}
+    assert flags == {name: parameter.requires_grad for name, parameter in saved.named_parameters()}
+    assert not live.head.weight.requires_grad
+    assert (extra[0].requires_grad, extra[1].requires_grad) == (True, False)
+
+
+def test_a_module_with_a_state_dict_of_its_own():
+    class Own(torch.nn.Linear):
+        def state_dict(self):
+            return super().state_dict()
+
+    saved, live = Own(2, 2), Own(2, 2)
+    roundtrip({"m": saved}, {"m": live})
+    assert torch.equal(saved.weight, live.weight)
+    assert live.weight.requires_grad
+
+
+def test_a_state_dict_kept_beside_the_model_is_detached_and_shares_its_memory():
+    model = torch.nn.Linear(2, 2)
+    state = roundtrip({"m": model, "d": {"now": dict(model.state_dict())}}, {"m": torch.nn.Linear(2, 2), "d": {}})
+    kept = state["d"]["now"]["weight"]
+    assert type(kept) is torch.Tensor
+    assert not kept.requires_grad
+    assert kept.data_ptr() == state["m"].weight.data_ptr()

@@ -126,6 +126,10 @@ class LeafAdapter(ABC):
     def attributes(self, value: Any) -> dict[str, Node]:
         """Return what the node says besides the leaf."""
 
+    def view(self, value: Any) -> Any:
+        """Return another array of the same memory; the value itself if the library has no such thing."""
+        return value
+
     def key(self, value: Any) -> Node:
         """Return a node without a leaf, for a value that is a dict's key.
 

@@ -23,7 +23,7 @@ def _same(planner: Planner, node: Node, place: Place) -> Bind:
         planner.rows.append(Row(place.path, "kept", f"tied to {known.place.path}"))
         return known.bind
     planner.restored(place)
-    return Bind(lambda: _standing(planner, place, known.bind()))
+    return Bind(lambda: _standing(planner, node, place, known.bind()))
 
 
 def _is_tied(planner: Planner, first: Planned, here: Place) -> bool:
@@ -51,9 +51,12 @@ def _is_container(planner: Planner, live: Any) -> bool:
     return not isinstance(adapter, (Adapter, LeafAdapter))
 
 
-def _standing(planner: Planner, place: Place, made: Any) -> Any:
+def _standing(planner: Planner, node: Node, place: Place, made: Any) -> Any:
     """Return the live value if it shows the very memory that was filled (a parameter in a list), else the made one."""
-    return place.live if is_one(planner, place.live, made) else made
+    if is_one(planner, place.live, made):
+        return place.live
+    adapter = planner.kinds.of(made).adapter
+    return adapter.view(made) if isinstance(adapter, LeafAdapter) and node.get("view") is True else made
 
 
 PLANS: dict[str, Plan] = {"same": _same}

@@ -45,6 +45,7 @@ class Walk:
         self.pending: list[Pending] = []
         self._kinds = kinds
         self._seen: dict[Hashable, str] = {}
+        self._arrays: dict[str, int] = {}  # which object it was that stood there; the pending leaf keeps it alive
         self._open: dict[int, str] = {}
         self._alive: list[Any] = []
 
@@ -263,8 +264,10 @@ class Walk:
         if adapter.kind != "scalar":
             key = adapter.identity(value) or id(value)
             if key in self._seen:
-                return self._tie(path, self._seen[key])
+                is_view = self._arrays.get(self._seen[key]) != id(value)
+                return self._tie(path, self._seen[key]) | ({"view": True} if is_view else {})
             self._seen[key] = path
+            self._arrays[path] = id(value)
 
         def copy(out: memoryview) -> None:
             adapter.copy(value, out)
@@ -275,7 +278,7 @@ class Walk:
             node["resized"] = True
         return node
 
-    def _tie(self, path: str, first: str) -> Node:
+    def _tie(self, path: str, first: str) -> dict[str, Node]:
         self._watch.tie(path, first)
         return {"$": "same", "path": first}
 

@@ -199,6 +199,8 @@ def _same(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:  # noqa: ARG0
     _check_text(node["path"])
     if not node["path"]:
         raise DamageError("a node of kind 'same' names no path")
+    if node.get("view", True) is not True:
+        raise DamageError(f"view is {short(node['view'])}, expected true or no such member")
     return ()
 
 
@@ -240,5 +242,5 @@ _KINDS = {
     "dataclass": _kind(_fields, "class fields"),
     "namedtuple": _kind(_fields, "class fields"),
     "adapter": _kind(_state, "name class state"),
-    "same": _kind(_same, "path"),
+    "same": _kind(_same, "path", "view"),
 }

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib import recfunctions
 
 from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.strides import order_of, strides_of
 from outlast.capture.values import class_name
 from outlast.errors import DamageError
 from outlast.format.dtypes import itemsize
@@ -223,21 +224,26 @@ class ArrayAdapter(LeafAdapter):
     def copy(self, value: Any, out: memoryview) -> None:
         _copy(value, out)
 
-    def attributes(self, value: Any) -> dict[str, Node]:  # noqa: ARG002
-        return {}
+    def attributes(self, value: Any) -> dict[str, Node]:
+        order = None if value.flags.c_contiguous else order_of(value.shape, value.strides, value.itemsize)
+        return {"order": order} if order else {}
+
+    def view(self, value: Any) -> Any:
+        return value.view()
 
     def fillable(self, value: Any) -> bool:
         return bool(value.flags.writeable) and not (0 in value.strides and value.size > 1)
 
-    def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:  # noqa: ARG002
-        return Filled(live if live is not None else _new(spec))
+    def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:
+        return Filled(live if live is not None else _new(spec, node))
 
 
-def _new(spec: LeafSpec) -> np.ndarray[Any, Any]:
+def _new(spec: LeafSpec, node: Node) -> np.ndarray[Any, Any]:
     dtype = dtype_named(spec.dtype)
     if math.prod(spec.shape) * dtype.itemsize != spec.size_bytes:
         raise DamageError(f"an array {spec.dtype}{list(spec.shape)} cannot have {spec.size_bytes} bytes")
-    return np.ndarray(spec.shape, dtype)
+    strides = [step * dtype.itemsize for step in strides_of(spec.shape, node)]
+    return np.ndarray(spec.shape, dtype, strides=strides if "order" in node else None)
 
 
 class ScalarAdapter(LeafAdapter):
@@ -268,7 +274,7 @@ class ScalarAdapter(LeafAdapter):
         return False
 
     def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:  # noqa: ARG002
-        return FilledScalar(_new(spec))
+        return FilledScalar(_new(spec, {}))
 
 
 class KeyAdapter(Adapter):

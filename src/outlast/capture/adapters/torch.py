@@ -6,6 +6,7 @@ Bytes move between tensor memory and the snapshot without NumPy, which knows no 
 from __future__ import annotations
 
 import ctypes
+import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.strides import order_of, strides_of
 from outlast.errors import DamageError
 from outlast.format.model import Node
 
@@ -35,13 +37,14 @@ def _memory(tensor: torch.Tensor) -> memoryview:
 
 
 class Filled(Target):
-    """A live tensor, filled in place; or a new one on the CPU."""
+    """A live tensor, filled in place; or a new one on the CPU. It then requires a gradient or not, as the saved one."""
 
-    __slots__ = ("_held", "_tensor")
+    __slots__ = ("_held", "_requires_grad", "_tensor")
 
-    def __init__(self, tensor: torch.Tensor) -> None:
+    def __init__(self, tensor: torch.Tensor, *, requires_grad: bool) -> None:
         self._tensor = tensor
         self._held = tensor
+        self._requires_grad = requires_grad
 
     def open(self) -> memoryview:
         if not self._tensor.numel():
@@ -56,7 +59,14 @@ class Filled(Target):
             self._held = self._tensor
 
     def value(self) -> Any:
-        return self._tensor
+        tensor = self._tensor
+        if tensor.requires_grad != self._requires_grad and tensor.is_leaf and _is_differentiable(tensor):
+            tensor.requires_grad_(self._requires_grad)
+        return tensor
+
+
+def _is_differentiable(tensor: torch.Tensor) -> bool:
+    return (tensor.dtype.is_floating_point or tensor.dtype.is_complex) and not tensor.is_inference()
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
@@ -86,26 +96,30 @@ class TensorAdapter(LeafAdapter):
             flat.view(value.dtype).view(value.shape).copy_(value.detach())  # no copy between, whatever its strides
 
     def attributes(self, value: Any) -> dict[str, Node]:
-        return {"requires_grad": bool(value.requires_grad)}
+        order = order_of(value.shape, value.stride(), 1)
+        return {"requires_grad": bool(value.requires_grad)} | ({"order": order} if order else {})
+
+    def view(self, value: Any) -> Any:
+        return value.detach()
 
     def fillable(self, value: Any) -> bool:
         expanded = any(step == 0 and size > 1 for size, step in zip(value.shape, value.stride(), strict=True))
         return not expanded
 
     def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:
-        return Filled(live if live is not None else _new(spec, requires_grad=node.get("requires_grad") is True))
+        return Filled(live if live is not None else _new(spec, node), requires_grad=node.get("requires_grad") is True)
 
 
-def _new(spec: LeafSpec, *, requires_grad: bool) -> torch.Tensor:
+def _new(spec: LeafSpec, node: Node) -> torch.Tensor:
     dtype = _DTYPES.get(spec.dtype)
     if dtype is None:
         raise ValueError(f"this PyTorch has no dtype {spec.dtype!r}")
     if math.prod(spec.shape) * dtype.itemsize != spec.size_bytes:
         raise DamageError(f"a tensor {spec.dtype}{list(spec.shape)} cannot have {spec.size_bytes} bytes")
-    tensor = torch.empty(spec.shape, dtype=dtype)
-    if requires_grad and (dtype.is_floating_point or dtype.is_complex):
-        tensor.requires_grad_()
-    return tensor
+    try:
+        return torch.empty_strided(spec.shape, strides_of(spec.shape, node), dtype=dtype)
+    except RuntimeError as error:
+        raise ValueError(f"this process cannot hold it: {error}") from error
 
 
 def _check(tensor: torch.Tensor) -> None:
@@ -134,13 +148,19 @@ class ModuleAdapter(Adapter):
     in_place = True
 
     def lower(self, value: Any) -> Any:
-        return dict(value.state_dict())
+        return dict(value.state_dict(keep_vars=True) if _has_keep_vars(value) else value.state_dict())
 
     def restore(self, value: Any, saved: Any) -> Any:
         state = OrderedDict(saved)
         state._metadata = getattr(value.state_dict(), "_metadata", None)  # type: ignore[attr-defined]  # noqa: SLF001
         value.load_state_dict(state, strict=True)
         return value
+
+
+def _has_keep_vars(module: torch.nn.Module) -> bool:
+    """Whether a module can show its parameters themselves: its class may have a state_dict of its own."""
+    parameters = inspect.signature(module.state_dict).parameters.values()
+    return any(one.name == "keep_vars" or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 _SHAPES = "parameter_shapes"  # kept beside the optimizer's own state: it numbers its parameters, and no more
