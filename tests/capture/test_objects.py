@@ -300,6 +300,17 @@ def test_missing_extra_and_other_kinds_are_named_before_anything_changes():
     assert "kept" in str(report)
 
 
+def test_the_hint_means_the_very_leaf_whatever_its_name():
+    saved = Saved({"d": {"w[0]": np.zeros(2), "w0": np.zeros(2)}})
+    live = {"d": {"w[0]": np.ones(3), "w0": np.ones(2)}}
+    with pytest.raises(MismatchError, match=r'allow=\["d/w\[\[\]0\]"\]') as caught:
+        saved.into(live)
+    hinted = re.search(r'allow=\["(.*?)"\]', caught.value.hint)[1]
+    for allow in ([hinted], ["d/w[0]"]):
+        report = saved.into({"d": dict(live["d"])}, allow=allow)
+        assert [row.path for row in report.kept] == ["d/w[0]"]
+
+
 def test_only_the_first_twenty_problems_are_named():
     with pytest.raises(MismatchError, match="and 5 more") as caught:
         roundtrip({str(n): n for n in range(25)}, {})

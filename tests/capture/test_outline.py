@@ -8,6 +8,7 @@ import functools
 import math
 from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -284,6 +285,35 @@ def test_tensors_that_the_run_resized_are_bound_anew():
     assert torch.equal(live["t"], state["t"])
     _, live = again(lambda: {"d": {"t": np.zeros(2)}}, lambda s: s["d"].update(t=torch.ones(3)))
     assert torch.equal(live["d"]["t"], torch.ones(3))
+
+
+class Caching:
+    def __init__(self):
+        self.n = 2
+
+    @functools.cached_property
+    def square(self):
+        return self.n**2
+
+
+def test_what_a_cached_property_has_computed_may_go_and_come():
+    def build():
+        made = Caching()
+        assert made.square == 4
+        return {"o": made}
+
+    def change(state):
+        state["o"].n = 3
+        del state["o"].square
+
+    _, live = again(build, change)
+    assert live["o"].square == 9
+
+
+def test_namespaces_are_made():
+    begin = SimpleNamespace(a=1)
+    _, live = again(lambda: {"one": begin, "l": []}, lambda s: s["l"].append(SimpleNamespace(b=[2])))
+    assert live["l"] == [SimpleNamespace(b=[2])]
 
 
 def test_what_began_the_same_passes():

@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-_REGISTER = "or teach outlast the type: outlast.register(cls, capture=..., restore=...)"
+REGISTER = "teach outlast the type: outlast.register(cls, capture=..., restore=...)"
 
 _REFUSED = {  # by name, so that nothing is imported only to be refused
     "io.IOBase": ("an open file", "keep its path, and its position as an int, and open it again"),
@@ -45,7 +45,7 @@ _METHODS = (
     staticmethod,
     property,
 )
-_NEW: Any = object.__new__
+_NEWS: tuple[Any, ...] = (object.__new__, types.SimpleNamespace.__new__)
 _POINTER_BYTES = struct.calcsize("P")
 _OFFSETS = ("__dictoffset__", "__weakrefoffset__")
 _SLOTS: dict[type, tuple[str, ...]] = {}
@@ -62,7 +62,7 @@ def refusal(cls: type) -> tuple[str, str] | None:
     if hasattr(cls, "__next__"):
         return "an iterator", "keep the position as an int, and loop with run.iterate or run.range"
     name = f"an object of the type {cls.__module__}.{cls.__qualname__}, whose state Python cannot see"
-    return name, f"keep plain values or arrays instead, {_REGISTER}"
+    return name, f"keep plain values or arrays instead, or {REGISTER}"
 
 
 def hides_state(cls: type) -> bool:
@@ -72,7 +72,7 @@ def hides_state(cls: type) -> bool:
 
 def is_makeable(cls: type) -> bool:
     """Whether an object of this class can be made without running its code: from its attributes alone."""
-    return cls.__new__ is _NEW and not inspect.isabstract(cls) and not _holds_more(cls)
+    return cls.__new__ in _NEWS and not inspect.isabstract(cls) and not _holds_more(cls)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -137,6 +137,11 @@ def _set_slots(value: Any) -> Iterator[tuple[str, Any]]:
 def is_method(cls: type, name: str) -> bool:
     """Whether a class defines a name as a method or property: an attribute of that name would hide it."""
     return isinstance(inspect.getattr_static(cls, name, None), _METHODS)
+
+
+def is_cached(cls: type, name: str) -> bool:
+    """Whether an attribute is what a cached property has computed: it may go, and comes again."""
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
 
 
 def assign(value: Any, name: str, new: Any) -> None:

@@ -169,8 +169,9 @@ class Comparison(Watch):
         had = began[1] if isinstance(began, tuple) and is_there else frozenset()
         if not is_there and not (cls in self._known and objects.is_makeable(cls)):
             self._unknown(path, cls, is_makeable=objects.is_makeable(cls))
-        elif had - set(names):
-            lost = ", ".join(sorted(had - set(names)))
+            return
+        lost = ", ".join(sorted(name for name in had - set(names) if not objects.is_cached(cls, name)))
+        if lost:
             self._refuse(path, f"lacks {lost}, which it had when the run began", "set attributes to None instead")
 
     def adapted(self, path: str, value: Any, adapter: Adapter, node: Node) -> None:

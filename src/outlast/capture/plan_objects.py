@@ -95,10 +95,10 @@ def _vessel(planner: Planner, node: Node, place: Place) -> tuple[Any, bool]:
     is_kin = _is_kin(planner, node, place)
     if is_kin and planner.claim(id(place.live), place):
         return place.live, False
-    cls = type(place.live) if is_kin else planner.known_class(node)
+    cls: Any = type(place.live) if is_kin else planner.known_class(node)
     if cls is None or not objects.is_makeable(cls):
         return None, False
-    return object.__new__(cls), True
+    return cls.__new__(cls), True
 
 
 def _cannot(planner: Planner, node: Node, place: Place) -> Bind:
@@ -110,9 +110,12 @@ def _attributes(planner: Planner, node: Node, fields: dict[str, Node], place: Pl
     if live is None:
         return _cannot(planner, node, place)
     children = _fields(planner, fields, objects.attributes(live), place._replace(live=live))
+    stale = [name for name in objects.attributes(live) if name not in fields and objects.is_cached(type(live), name)]
 
     def put() -> Any:
         made = dict(bound(children))
+        for name in stale:
+            vars(live).pop(name, None)
         if objects.is_frozen(live) and not is_new:
             return objects.replaced(live, made)
         for name, value in made.items():
@@ -140,7 +143,10 @@ def _fields(planner: Planner, fields: dict[str, Node], live: dict[str, Any], pla
     for name, value in live.items():
         if name not in fields:
             here = Place(f"{place.path}/{segment(name)}", value)
-            planner.problem(here, "missing", "the live object has it, the checkpoint has not")
+            if objects.is_cached(type(place.live), name):
+                planner.removed(here.path)
+            else:
+                planner.problem(here, "missing", "the live object has it, the checkpoint has not")
     return children
 
 

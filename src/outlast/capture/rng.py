@@ -8,8 +8,10 @@ import random
 import struct
 from typing import Any
 
-from outlast.capture.adapter import Adapter, Fixed, GlobalRng
+from outlast.capture import objects
+from outlast.capture.adapter import Adapter, Fixed, GlobalRng, Refused
 from outlast.capture.registry import Registry
+from outlast.capture.values import class_name
 from outlast.format.model import Node
 
 _LIBRARIES = ("numpy", "torch")  # whose generators a restore may bring in; never a name from a file
@@ -91,6 +93,10 @@ class RandomAdapter(Adapter):
     def lower(self, value: Any) -> Any:
         if isinstance(value, random.SystemRandom):  # the operating system's entropy: no state
             return Fixed("random.SystemRandom")
+        own = objects.attributes(value).keys() - {"gauss_next"}
+        if own:
+            what = f"is a {class_name(type(value))} with attributes of its own ({', '.join(sorted(own))})"
+            raise Refused(what, objects.REGISTER)
         return packed(value.getstate())
 
     def restore(self, value: Any, saved: Any) -> Any:

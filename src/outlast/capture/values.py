@@ -111,10 +111,19 @@ def _timedelta(value: timedelta) -> Node:
 def _path(value: pathlib.PurePath) -> Node:
     if type(value) is not type(pathlib.Path()) or has_surrogates(str(value)):
         return _lowered(type(value), f"pathlib.{type(value).__name__}", encode_str(str(value)))
+    if is_long(str(value)):
+        raise Refused(f"is a path of {len(str(value))} characters", "keep it as a string")
     return {"$": "path", "value": str(value)}
 
 
+def is_long(text: str) -> bool:
+    """Whether a string is too long to stand in the manifest."""
+    return len(text) * 4 > LONGEST_STR_BYTES and len(text.encode(errors="replace")) > LONGEST_STR_BYTES
+
+
 def _lowered(cls: type, name: str, state: Node) -> Node:
+    if isinstance(state, str) and is_long(state):
+        raise Refused(f"is a {cls.__name__} of {len(state)} characters", "keep it as a string or bytes")
     return {"$": "adapter", "name": name, "class": class_name(cls), "state": state}
 
 

@@ -67,8 +67,10 @@ class Walk:
 
     def _check_names(self, state: Mapping[str, Any]) -> None:
         for name in state:
-            if type(name) is not str or not name or values.has_surrogates(name):
-                raise CaptureError(f"the state has a component named {name!r}", hint="name components by strings")
+            is_text = type(name) is str and name and not values.has_surrogates(name)
+            if not is_text or name.startswith("$") or values.is_long(name):
+                what = f"the state has a component named {str(name)[:80]!r}"
+                raise CaptureError(what, hint="name components by short strings that do not begin with $")
 
     def node(self, value: Any, path: str, depth: int) -> Node:
         """Return the node of a value; its leaves go to `pending`."""
@@ -146,6 +148,10 @@ class Walk:
             return {
                 key: self.node(item, place, depth + 1) for (key, item), place in zip(value.items(), places, strict=True)
             }
+        if len(set(map(repr, names))) != len(names):
+            raise _refused(
+                path, "has keys that a file cannot tell apart (several NaNs)", "use one such key, or strings"
+            )
         nodes = [self.node(item, place, depth + 3) for item, place in zip(value.values(), places, strict=True)]
         return {"$": "dict", "items": [[name, node] for name, node in zip(names, nodes, strict=True)]}
 
@@ -221,6 +227,9 @@ class Walk:
         return self._fields("dataclass", value, fields, path, depth)
 
     def _fields(self, kind: str, value: Any, fields: dict[str, Any], path: str, depth: int) -> Node:
+        odd = [name for name in fields if name.startswith("$") or values.has_surrogates(name)]
+        if odd:
+            raise Refused(f"has an attribute named {odd[0]!r}", "give it a name that does not begin with $")
         nodes = {name: self.node(item, f"{path}/{segment(name)}", depth + 2) for name, item in fields.items()}
         return {"$": kind, "class": values.class_name(type(value)), "fields": nodes}
 

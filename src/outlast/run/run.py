@@ -275,7 +275,7 @@ class Run:
         self._positions.load(found.manifest.position)
         self._metrics.restore(found.manifest.metrics)
         self.restored = found.report
-        if found.report and found.report.problems:
+        if found.report and found.report.kept:
             self._events.warn(f"restored with differences that were allowed:\n{found.report}")
         elif found.report:
             self._events.tell("report", f"what was restored:\n{found.report}")

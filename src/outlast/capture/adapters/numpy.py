@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import recfunctions
 
+from outlast.capture import objects
 from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
 from outlast.capture.strides import order_of, strides_of
 from outlast.capture.values import class_name
@@ -305,6 +306,10 @@ class SubclassAdapter(Adapter):
     def lower(self, value: Any) -> Any:
         if isinstance(value, np.ma.MaskedArray):
             raise Refused("is a masked array", "keep its .data and its .mask as two arrays")
+        own = objects.attributes(value)
+        if own and not type(value).__module__.startswith("numpy"):
+            what = f"is a {class_name(type(value))} with attributes of its own ({', '.join(sorted(own))})"
+            raise Refused(what, objects.REGISTER)
         return np.asarray(value)
 
     def restore(self, value: Any, saved: Any) -> Any:
