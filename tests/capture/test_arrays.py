@@ -302,5 +302,5 @@ def test_an_order_that_is_none_is_damage():
     for order in ([0], [0, 0], 1, ["a", 1]):
         checkpoint = Saved({"d": {"u": np.zeros((2, 2))}})
         checkpoint.tree["d"]["u"]["order"] = order
-        with pytest.raises(DamageError, match="is none of the axes"):
+        with pytest.raises(DamageError, match="does not name each of 2 axes once"):
             checkpoint.into({"d": {}})

@@ -145,7 +145,6 @@ class Planner:
         kind = node_kind(node)
         if kind not in self._plans:
             raise DamageError(f"{place.path}: the manifest holds a node of the unknown kind {kind!r}")
-        check(node, place.path)
         bind = self._plans[kind](self, node, place)
         self.planned.setdefault(id(node), Planned(place, bind))
         return bind
@@ -251,32 +250,6 @@ def node_kind(node: Node) -> str:
     if isinstance(node, dict):
         return str(node.get("$", "dict"))
     return "list" if isinstance(node, list) else "value"
-
-
-_MEMBERS: dict[str, dict[str, type]] = {
-    **{key: {"items": list} for key in ("tuple", "set", "frozenset", "deque", "dict")},
-    **{key: {"leaf": str} for key in ("array", "scalar", "tensor")},
-    "enum": {"class": str, "name": str},
-    "fixed": {"name": str},
-    "object": {"class": str, "state": object},
-    "dataclass": {"class": str, "fields": dict},
-    "namedtuple": {"class": str, "fields": dict},
-    "adapter": {"name": str, "class": str, "state": object},
-    "same": {"path": str},
-}
-
-
-def check(node: Node, path: str) -> None:
-    """Check that a node has the members that its kind calls for.
-
-    Raises:
-        DamageError: it has not.
-    """
-    if not isinstance(node, dict) or "$" not in node:
-        return
-    for name, cls in _MEMBERS.get(node_kind(node), {}).items():
-        if name not in node or not isinstance(node[name], cls):
-            raise DamageError(f"{path}: the manifest's node lacks {name!r}: {str(node)[:80]}")
 
 
 def entries(node: Node) -> list[tuple[Node, Node]]:

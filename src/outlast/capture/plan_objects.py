@@ -13,7 +13,6 @@ from outlast.capture.plan import (
     Plan,
     Planner,
     bound,
-    check,
     entries,
     foreign,
     is_class,
@@ -200,8 +199,7 @@ def _subclass(planner: Planner, node: Node, place: Place) -> Bind:
 
 
 def _halves(state: Node, place: Place) -> tuple[Node, Node]:
-    check(state, place.path)
-    items: list[Node] = state.get("items", []) if isinstance(state, dict) else []
+    items: Node = state.get("items", []) if isinstance(state, dict) else []
     if len(items) != 2 or node_kind(items[0]) not in {"dict", "list", "set", "deque"}:  # noqa: PLR2004
         raise DamageError(f"{place.path}: the manifest's node of a container is malformed: {str(state)[:80]}")
     return items[0], items[1]

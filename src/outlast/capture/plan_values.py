@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.capture import fixed, values
 from outlast.capture.adapter import Adapter, Fixed
-from outlast.capture.plan import ABSENT, Bind, Place, Plan, Planner, check, foreign, node_kind, saved_name
+from outlast.capture.plan import ABSENT, Bind, Place, Plan, Planner, foreign, node_kind, saved_name
 from outlast.capture.texts import Raw
 from outlast.errors import DamageError, MismatchError
 from outlast.format.model import Node
@@ -99,7 +99,6 @@ def key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     Raises:
         MismatchError: the program does not know the key's type.
     """
-    check(node, path)
     kind = node_kind(node)
     if kind == "tuple":
         return tuple(key(planner, item, live, path) for item in node["items"])
@@ -143,7 +142,10 @@ def _built_key(planner: Planner, node: Node, live: Any, path: str) -> Any:
             f"{path}: a key was saved as {saved_name(node)}, which this program does not know",
             hint="import the library that it comes from before restoring",
         )
-    return adapter.build(saved)
+    value = foreign(Place(path), "a key cannot be made", lambda: adapter.build(saved))
+    if getattr(type(value), "__hash__", None) is None:
+        raise DamageError(f"{path}: the manifest holds a key of a type that is none: {saved_name(node)}")
+    return value
 
 
 PLANS: dict[str, Plan] = {

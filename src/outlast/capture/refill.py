@@ -10,6 +10,7 @@ from outlast.capture import plan_containers, plan_leaves, plan_objects, plan_tie
 from outlast.capture.plan import OMIT, Planner
 from outlast.capture.report import Report, mismatch
 from outlast.capture.snapshots import KINDS, held
+from outlast.format import nodes
 from outlast.format.model import Leaf, Node
 
 _PLANS = {
@@ -58,6 +59,7 @@ def restore(
         MismatchError: the checkpoint does not fit. Nothing was changed, unless an object itself refused its state.
         DamageError: from the source, or the manifest contradicts itself.
     """
+    nodes.check(tree, leaves)
     KINDS.refresh()
     planner = Planner(
         tree,

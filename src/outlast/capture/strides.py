@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from outlast.errors import DamageError
 from outlast.format.model import Node
 
 
@@ -29,17 +28,9 @@ def order_of(shape: Sequence[int], strides: Sequence[int], item: int) -> list[in
 
 
 def strides_of(shape: Sequence[int], node: Node) -> list[int]:
-    """Return the strides, in items, that an array of this shape and of the node's order has.
-
-    Raises:
-        DamageError: the order is none of this shape's axes.
-    """
-    axes = node.get("order", list(range(len(shape))))
-    are_numbers = isinstance(axes, (list, tuple)) and all(type(axis) is int for axis in axes)
-    if not are_numbers or sorted(axes) != list(range(len(shape))):
-        raise DamageError(f"the order {str(axes)[:80]} is none of the axes of the shape {list(shape)[:80]}")
+    """Return the strides, in items, that an array of this shape has in the node's order."""
     strides, step = [0] * len(shape), 1
-    for axis in reversed(axes):
+    for axis in reversed(node.get("order", range(len(shape)))):
         strides[axis] = step
         step *= shape[axis]
     return strides

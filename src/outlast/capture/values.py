@@ -201,7 +201,7 @@ def build(name: str, saved: Any) -> Any:
     """
     try:
         return BUILDERS[name](saved)
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
         raise DamageError(f"the manifest holds no valid {name}: {error}") from error
 
 

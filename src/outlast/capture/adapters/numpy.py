@@ -244,7 +244,10 @@ def _new(spec: LeafSpec, node: Node) -> np.ndarray[Any, Any]:
     if math.prod(spec.shape) * dtype.itemsize != spec.size_bytes:
         raise DamageError(f"an array {spec.dtype}{list(spec.shape)} cannot have {spec.size_bytes} bytes")
     strides = [step * dtype.itemsize for step in strides_of(spec.shape, node)]
-    return np.ndarray(spec.shape, dtype, strides=strides if "order" in node else None)
+    try:
+        return np.ndarray(spec.shape, dtype, strides=strides if "order" in node else None)
+    except MemoryError as error:
+        raise ValueError(f"this process cannot hold it: {error}") from error
 
 
 class ScalarAdapter(LeafAdapter):
