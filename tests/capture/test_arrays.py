@@ -151,6 +151,24 @@ def test_a_read_only_array_is_replaced():
     assert live.tolist() == [0, 0, 0]
 
 
+def test_a_read_only_view_of_an_array_is_filled_with_it():
+    def build():
+        array = np.zeros(3)
+        view = array.view()
+        view.flags.writeable = False
+        return {"view": view, "array": array}
+
+    saved, live = build(), build()
+    saved["array"][:] = 7
+    held = dict(live)
+    roundtrip(saved, live)
+    assert live["view"] is held["view"]
+    assert live["array"] is held["array"]
+    assert live["view"].tolist() == live["array"].tolist() == [7, 7, 7]
+    assert not live["view"].flags.writeable
+    assert roundtrip({"u": np.arange(3.0)}, {"u": np.broadcast_to(np.zeros(1), 3)})["u"].tolist() == [0, 1, 2]
+
+
 def test_an_empty_live_array_may_grow():
     state = roundtrip({"h": np.arange(5.0)}, {"h": np.empty(0)})
     assert state["h"].tolist() == [0, 1, 2, 3, 4]

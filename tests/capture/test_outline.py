@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from capture.kit import Saved, identical
-from outlast.capture import Pool, outline, register, snapshot
+from outlast.capture import Adapter, Pool, outline, register, snapshot
+from outlast.capture.registry import REGISTRY
 from outlast.errors import CaptureError, MismatchError, UsageError
 
 
@@ -80,6 +81,10 @@ class Fresh(enum.Enum):
 
 
 class Unknown:
+    pass
+
+
+class Compared:
     pass
 
 
@@ -314,6 +319,58 @@ def test_namespaces_are_made():
     begin = SimpleNamespace(a=1)
     _, live = again(lambda: {"one": begin, "l": []}, lambda s: s["l"].append(SimpleNamespace(b=[2])))
     assert live["l"] == [SimpleNamespace(b=[2])]
+
+
+def test_extra_state_of_a_module_may_grow():
+    torch = pytest.importorskip("torch")
+
+    class Extra(torch.nn.Linear):
+        held = None
+
+        def get_extra_state(self):
+            return {"seen": self.held}
+
+        def set_extra_state(self, state):
+            self.held = state["seen"]
+
+    def build():
+        made = Extra(1, 1)
+        made.held = torch.zeros(1)
+        return {"m": made}
+
+    def change(state):
+        state["m"].held = torch.ones(2)
+
+    _, live = again(build, change)
+    assert live["m"].held.tolist() == [1, 1]
+
+
+def test_equal_devices_are_one_part_of_the_program():
+    torch = pytest.importorskip("torch")
+    begin = [torch.device("cpu"), torch.device("cpu", 0), torch.device("cpu")]
+    _, live = again(lambda: {"l": list(begin)}, lambda s: s["l"].append(torch.device("cpu")))
+    assert live["l"] == [*begin, torch.device("cpu")]
+
+
+def test_an_adapter_that_fails_to_compare_is_named():
+    class Fails(Adapter):
+        name = "fails"
+        types = (Compared,)
+
+        def lower(self, value):
+            return {}
+
+        def restore(self, value, saved):
+            return value
+
+        def compare(self, value, state):
+            raise KeyError("gone")
+
+    REGISTRY.plug((Fails(),))
+    state = {"c": Compared()}
+    began = outline(state)
+    with pytest.raises(CaptureError, match=r"^c cannot be captured: the adapter fails raised KeyError: 'gone'"):
+        snapshot(state, Pool(), began)
 
 
 def test_what_began_the_same_passes():

@@ -117,7 +117,7 @@ class Outline(Watch):
 
     def fixed(self, path: str, name: str, part: Any) -> None:
         self.things[path] = name
-        is_one = part is not None and self._named.setdefault(name, part) is part
+        is_one = part is not None and bool(self._named.setdefault(name, part) == part)
         self._named[name] = part if is_one else None
 
     def array(self, path: str, kind: str, spec: LeafSpec, *, in_place: bool) -> bool:  # noqa: ARG002
@@ -202,7 +202,7 @@ class Comparison(Watch):
     def fixed(self, path: str, name: str, part: Any) -> None:
         self._fixed[path] = (name, part)
         began = self._outline.things.get(path)
-        if began == name or (not isinstance(began, str) and part is not None and self._outline.part(name) is part):
+        if began == name or (not isinstance(began, str) and part is not None and self._outline.part(name) == part):
             return
         was = f"it was {began} when the run began" if isinstance(began, str) else "a restart will hold none there"
         what = f"is {name}, a part of the program that no restore can bring back: {was}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,6 +9,7 @@ from outlast.capture import containers, fixed, objects, values
 from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, Refused
 from outlast.capture.kinds import Kinds
 from outlast.capture.outline import Watch
+from outlast.capture.parts import check_part
 from outlast.errors import CaptureError
 from outlast.format.model import Node
 from outlast.format.paths import segment, segments
@@ -41,7 +41,7 @@ class Walk:
 
     def __init__(self, kinds: Kinds, watch: Watch | None = None) -> None:
         self._watch = watch or Watch()
-        self._is_in_place = False
+        self._in_place = ""  # the path of the owner whose own arrays cannot take another shape
         self.pending: list[Pending] = []
         self._kinds = kinds
         self._seen: dict[Hashable, str] = {}
@@ -254,10 +254,10 @@ class Walk:
         lowered = _called(lambda: adapter.lower(value), f"the adapter {adapter.name}")
         if isinstance(lowered, Fixed):
             return self._named(path, lowered.name, value)
-        outer, self._is_in_place = self._is_in_place, adapter.in_place
+        outer, self._in_place = self._in_place, path if adapter.in_place else ""
         state = self._inside(lowered, path, depth + 1)
-        self._is_in_place = outer
-        self._watch.adapted(path, value, adapter, state)
+        self._in_place = outer
+        _called(lambda: self._watch.adapted(path, value, adapter, state), f"the adapter {adapter.name}")
         return {"$": "adapter", "name": adapter.name, "class": values.class_name(type(value)), "state": state}
 
     def _inside(self, lowered: Any, path: str, depth: int) -> Node:
@@ -283,7 +283,8 @@ class Walk:
 
         self.pending.append(Pending(path, spec.dtype, spec.shape, spec.size_bytes, copy))
         node = {"$": adapter.kind, "leaf": path, **adapter.attributes(value)}
-        if adapter.kind != "scalar" and self._watch.array(path, adapter.kind, spec, in_place=self._is_in_place):
+        in_place = bool(self._in_place) and self._in_place in {path, path.rpartition("/")[0]}
+        if adapter.kind != "scalar" and self._watch.array(path, adapter.kind, spec, in_place=in_place):
             node["resized"] = True
         return node
 
@@ -315,38 +316,15 @@ class Walk:
     # parts of the program
 
     def _fixed(self, value: Any, path: str, *_: Any) -> Node:
-        self._check_part(value, path, 0)
+        check_part(value, self._kinds, self._is_captured)
         return self._named(path, fixed.name(value), value if fixed.is_shared(value) else None)
 
     def _named(self, path: str, name: str, part: Any) -> Node:
         self._watch.fixed(path, name, part)
         return {"$": "fixed", "name": name}
 
-    def _check_part(self, part: Any, path: str, depth: int) -> None:
-        """Check that the name of a function, method, partial ... tells it whole; so for what a partial holds."""
-        kind = self._kinds.of(part)
-        _check_depth(path, depth)
-        if kind.name == "function":
-            _check_function(part)
-        elif kind.name == "method":
-            self._check_method(part)
-        elif kind.name == "partial":
-            for item in (part.func, *part.args, *part.keywords.values()):
-                self._check_part(item, path, depth + 1)
-        elif kind.name in {"tuple", "namedtuple", "frozenset"}:
-            for item in part:
-                self._check_part(item, path, depth + 1)
-        elif not kind.is_rebound:
-            raise Refused(f"is a functools.partial that holds a {type(part).__name__}", "keep that as state of its own")
-
-    def _check_method(self, value: Any) -> None:
-        owner = getattr(value, "__self__", None)
-        known = owner is None or isinstance(owner, (type, types.ModuleType)) or id(owner) in {*self._open, *self._seen}
-        if not known:
-            raise Refused(
-                f"is the method {fixed.name(value)} of an object that is not captured before it",
-                "put the object itself into the state, before the method",
-            )
+    def _is_captured(self, owner: Any) -> bool:
+        return id(owner) in self._open or id(owner) in self._seen
 
     def _refuse(self, value: Any, *_: Any) -> Node:
         what, remedy = objects.refusal(type(value)) or ("", "")
@@ -376,14 +354,6 @@ class Walk:
         "partial": _fixed,
         "refused": _refuse,
     }
-
-
-def _check_function(value: Any) -> None:
-    if value.__closure__ is not None:
-        raise Refused(
-            f"is the function {value.__qualname__} with captured variables (a closure)",
-            "keep the variables as state and make the function anew, outside the state",
-        )
 
 
 def _called(function: Callable[[], Any], what: str) -> Any:

@@ -174,13 +174,29 @@ def _copy(array: np.ndarray[Any, Any], out: memoryview) -> None:
         np.copyto(np.ndarray(array.shape, stored, buffer=out), np.asarray(array), casting="unsafe")
 
 
+def _writable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Return the array, or a view of the same memory that can be written; None if the memory is read-only."""
+    if array.flags.writeable:
+        return array
+    base = array.base
+    while isinstance(base, np.ndarray) and not base.flags.writeable:
+        base = base.base
+    if not isinstance(base, np.ndarray):
+        return None
+    view = np.asarray(array).view()
+    view.flags.writeable = True
+    return view
+
+
 class Filled(Target):
     """A live array, filled in place; or a new one."""
 
-    __slots__ = ("_array", "_stored", "_temporary")
+    __slots__ = ("_array", "_live", "_stored", "_temporary")
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self._array = array
+        self._live = array
+        writable = _writable(array)
+        self._array = array if writable is None else writable
         self._stored = layout(array.dtype).stored
         self._temporary: np.ndarray[Any, Any] | None = None
 
@@ -198,7 +214,7 @@ class Filled(Target):
             self._temporary = None
 
     def value(self) -> Any:
-        return self._array
+        return self._live
 
 
 class FilledScalar(Filled):
@@ -233,7 +249,7 @@ class ArrayAdapter(LeafAdapter):
         return value.view()
 
     def fillable(self, value: Any) -> bool:
-        return bool(value.flags.writeable) and not (0 in value.strides and value.size > 1)
+        return _writable(value) is not None and not (0 in value.strides and value.size > 1)
 
     def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:
         return Filled(live if live is not None else _new(spec, node))

@@ -5,6 +5,7 @@ Bytes move between tensor memory and the snapshot without NumPy, which knows no 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import inspect
 import math
@@ -148,7 +149,10 @@ class ModuleAdapter(Adapter):
     in_place = True
 
     def lower(self, value: Any) -> Any:
-        return dict(value.state_dict(keep_vars=True) if _has_keep_vars(value) else value.state_dict())
+        if _has_keep_vars(value):
+            with contextlib.suppress(RuntimeError):  # a hook that cannot work with parameters: it will with tensors
+                return dict(value.state_dict(keep_vars=True))
+        return dict(value.state_dict())
 
     def restore(self, value: Any, saved: Any) -> Any:
         state = OrderedDict(saved)
