@@ -31,9 +31,10 @@ file-at-another-path file-chunk-missing file-name-too-long file-of-two-places fi
 json-control-character json-cut json-deep json-infinity json-key-twice-escaped json-key-twice
 json-lone-surrogate json-long-number json-nan json-not-utf8 json-open-brackets json-overflow
 leaf-empty-and-huge leaf-rank-too-high leaf-shape-float leaf-shape-too-large leaf-text-of-two-dimensions
-leaf-twice node-array-of-a-string node-bytes-of-an-array node-bytes-too-long node-deque-overfull
+leaf-twice node-array-of-a-string node-array-order-of-one-axis node-bytes-of-an-array node-bytes-too-long node-deque-overfull
 node-dict-key-twice node-int-beyond-53-bits node-leaf-unknown node-plug-in-leaf-unknown
-node-scalar-with-dimensions node-str-of-an-array part-header-longer-than-part part-name-of-another-rank
+node-same-in-position node-same-of-a-later-node node-same-of-a-plain-value node-same-of-an-unknown-path
+node-same-of-what-holds-it node-scalar-with-dimensions node-str-of-an-array part-header-longer-than-part part-name-of-another-rank
 part-of-attempt-zero part-of-newer-attempt part-rank-too-high part-twice step-float zeros
 """
 
@@ -206,7 +207,7 @@ def every_node() -> Table:
             {"$": "deque", "items": [1, 2], "maxlen": 2},
             {"$": "deque", "items": [], "maxlen": None},
         ],
-        "array": {"$": "array", "leaf": "array"},
+        "array": {"$": "array", "leaf": "array", "resized": True, "order": [1, 0]},
         "scalar": {"$": "scalar", "leaf": "scalar"},
         "tensor": {"$": "tensor", "leaf": "tensor", "requires_grad": True},
         "times": [
@@ -224,6 +225,7 @@ def every_node() -> Table:
         "namedtuple": {"$": "namedtuple", "class": "shop.Point", "fields": {"x": 1, "y": 2}},
         "adapter": {"$": "adapter", "name": "torch.module", "class": "shop.Net", "state": {}},
         "same": {"$": "same", "path": "object"},
+        "view": {"$": "same", "path": "array", "view": True},
         "plug-in": {"$": "cupy.array", "leaf": "plug", "device": 0},
     }
     table["position"] = {"loops": [{"name": "epoch", "done": 3}], "steps": {"$": "tuple", "items": [1]}}
@@ -614,12 +616,18 @@ def bad_nodes() -> None:
         ("deque-maxlen-true", {"$": "deque", "items": [], "maxlen": True}),
         ("scalar-with-dimensions", {"$": "scalar", "leaf": "model/b"}),
         ("tensor-requires-grad-number", {"$": "tensor", "leaf": "model/w", "requires_grad": 1}),
+        ("array-resized-false", {"$": "array", "leaf": "model/w", "resized": False}),
+        ("array-order-of-one-axis", {"$": "array", "leaf": "model/w", "order": [0]}),
+        ("array-order-twice", {"$": "array", "leaf": "model/w", "order": [1, 1]}),
+        ("array-order-true", {"$": "array", "leaf": "model/w", "order": [True, 0]}),
+        ("array-order-number", {"$": "array", "leaf": "model/w", "order": 1}),
         ("fold-two", {"$": "time", "iso": "02:30:00", "fold": 2}),
         ("timedelta-float", {"$": "timedelta", "days": 0.5, "seconds": 0, "microseconds": 0}),
         ("date-number", {"$": "date", "iso": 20261124}),
         ("fields-list", {"$": "dataclass", "class": "a.B", "fields": []}),
         ("field-with-dollar", {"$": "namedtuple", "class": "a.B", "fields": {"$": 1}}),
         ("same-of-nothing", {"$": "same", "path": ""}),
+        ("same-view-false", [[], {"$": "same", "path": "t/0", "view": False}]),
         ("plug-in-without-leaf", {"$": "cupy.array", "shape": [1]}),
         ("deep-inside", [{"a": {"$": "tuple", "items": [{"$": "set", "items": [{"$": "?"}]}]}}]),
     ):
@@ -628,8 +636,13 @@ def bad_nodes() -> None:
         ("leaf-unknown", {"$": "array", "leaf": "model/x"}),
         ("leaf-number", {"$": "array", "leaf": 0}),
         ("plug-in-leaf-unknown", {"$": "cupy.array", "leaf": "model/x"}),
+        ("same-of-an-unknown-path", [[], {"$": "same", "path": "t/2"}]),
+        ("same-of-what-holds-it", [{"$": "same", "path": "t"}]),
+        ("same-of-a-later-node", [{"$": "same", "path": "t/1"}, []]),
+        ("same-of-a-plain-value", [1, {"$": "same", "path": "t/0"}]),
     ):
         broken(f"node-{name}", "S-41", node(value))
+    broken("node-same-in-position", "S-41", put("position", {"$": "same", "path": "model"}))
 
 
 def build() -> dict[str, bytes]:

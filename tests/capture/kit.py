@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from outlast.capture import Pool, Report, Snapshot, restore, snapshot
+from outlast.capture import Outline, Pool, Report, Snapshot, restore, snapshot
 from outlast.format.model import Leaf
 
 
@@ -48,8 +48,8 @@ def leaves_of(taken: Snapshot) -> dict[str, Leaf]:
 class Saved:
     """A state as saved: what a checkpoint would hold of it, after a trip through JSON."""
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        taken = snapshot(state, Pool())
+    def __init__(self, state: Mapping[str, Any], began: Outline | None = None) -> None:
+        taken = snapshot(state, Pool(), began)
         self.tree = json.loads(json.dumps(taken.tree, allow_nan=False))
         self.leaves = leaves_of(taken)
         self.source = DictSource(taken)

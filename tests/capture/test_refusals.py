@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import mmap
+import pathlib
 import queue
 import random
 import re
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -118,6 +121,39 @@ def test_keys_are_not_endless_either():
 def test_component_names_are_strings():
     for name in (1, "", None, "\ud800"):
         with pytest.raises(CaptureError, match="component named"):
+            check({name: 1})
+
+
+class Seeded(random.Random):
+    pass
+
+
+class Unit(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize("value", [Seeded(1), np.zeros(2).view(Unit)], ids=["random", "array"])
+def test_subclasses_with_attributes_of_their_own(value):
+    check({"v": value})
+    value.calls = 5
+    refused(value, "with attributes of its own (calls)", "outlast.register")
+
+
+@dataclass
+class Odd:
+    x: int = 0
+
+
+def test_limits_of_the_file_are_told_at_entry():
+    odd = Odd()
+    vars(odd)["$x"] = 1
+    refused(odd, "has an attribute named '$x'", "begin with $")
+    refused({float("nan"): 1, float("nan"): 2}, "has keys that a file cannot tell apart", "strings")
+    refused(pathlib.Path("a" * 70_000), "is a path of 70000 characters", "as a string")
+    refused(pathlib.PurePosixPath("a" * 70_000), "is a PurePosixPath of 70000 characters", "as a string")
+    refused(Decimal("1." + "1" * 70_000), "is a Decimal of 70002 characters", "as a string")
+    for name in ("$a", "a" * 70_000):
+        with pytest.raises(CaptureError, match=r"component named '[$a]a*'"):
             check({name: 1})
 
 

@@ -54,6 +54,32 @@ def test_random_state_and_random():
     assert live["seq"].spawn(1)[0].generate_state(2).tolist() == child
 
 
+@pytest.mark.parametrize("names", [("seq", "rng"), ("rng", "seq")])
+def test_a_seed_sequence_goes_on_in_place_and_stays_the_generators(names):
+    def build():
+        sequence = np.random.SeedSequence([5, 2**70])
+        both = {"seq": sequence, "rng": np.random.default_rng(sequence)}
+        return {name: both[name] for name in names}
+
+    saved, live = build(), build()
+    saved["seq"].spawn(3)
+    checkpoint = Saved(saved)
+    expected = saved["rng"].random(), saved["rng"].spawn(1)[0].random(), saved["seq"].spawn(1)[0].spawn_key
+    held = live["seq"]
+    checkpoint.into(live)
+    assert live["seq"] is held is live["rng"].bit_generator.seed_seq
+    assert (live["rng"].random(), live["rng"].spawn(1)[0].random(), held.spawn(1)[0].spawn_key) == expected
+
+
+def test_a_seed_sequence_that_began_elsewhere_or_is_ahead_is_replaced():
+    saved = {"seq": np.random.SeedSequence(5)}
+    ahead = np.random.SeedSequence(5)
+    ahead.spawn(2)
+    for other in (np.random.SeedSequence(6), ahead):
+        live = roundtrip(saved, {"seq": other})
+        assert live["seq"].state == saved["seq"].state
+
+
 def test_the_global_generators():
     checkpoint = Saved({"rng": RNG()})
     assert {path.split("/")[1] for path in checkpoint.leaves} >= {"numpy"}
@@ -93,7 +119,7 @@ assert state["d"] == {"a": [1.5, "x"]}
 tree = {"d": {"u": {"$": "array", "leaf": "d/u"}}}
 from outlast.format.model import Leaf
 leaf = Leaf(path="d/u", dtype="float64", shape=(1,), size_bytes=8, extents=(), chunks=())
-rng = {"$": "adapter", "name": "rng", "class": "x.RNG", "state": {"numpy": 1, "python": 2}}
+rng = {"$": "adapter", "name": "rng", "class": "x.RNG", "state": {"antigravity": 1, "python": 2}}
 for tree in (tree, {"d": {}, "rng": rng}):
     try:
         restore({name: state[name] for name in tree}, tree, {"d/u": leaf}, None)
@@ -101,12 +127,46 @@ for tree in (tree, {"d": {}, "rng": rng}):
         assert "import" in str(error) and "before restoring" in str(error), error
     else:
         raise SystemExit("no error")
-assert "numpy" not in sys.modules and "torch" not in sys.modules
+assert not {"numpy", "torch", "antigravity"} & set(sys.modules)
+"""
+LATE = """
+import sys
+from outlast.capture import RNG, Pool, outline, restore, snapshot
+state = {"rng": RNG()}
+began = outline(state)
+if sys.argv[1] == "save":
+    import json, random, numpy
+    taken = snapshot(state, Pool(), began)
+    leaves = {leaf.path: [leaf.dtype, leaf.shape, bytes(leaf.data).hex()] for leaf in taken.leaves}
+    print(json.dumps([taken.tree, leaves, numpy.random.rand()]))
+else:
+    import json
+    from outlast.format.model import Leaf
+    tree, leaves, expected = json.load(sys.stdin)
+    class Held:
+        def read_into(self, path, view):
+            view[:] = bytes.fromhex(leaves[path][2])
+    rows = {
+        path: Leaf(path=path, dtype=dtype, shape=tuple(shape), size_bytes=len(data) // 2, extents=(), chunks=())
+        for path, (dtype, shape, data) in leaves.items()
+    }
+    assert "numpy" not in sys.modules
+    restore(state, tree, rows, Held())
+    import numpy
+    assert numpy.random.rand() == expected
 """
 
 
 def test_no_framework_is_imported_for_a_program_without_one():
     subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_a_library_that_the_program_imports_late_is_imported_at_the_restore():
+    said = ""
+    for verb in ("save", "restore"):
+        command = [sys.executable, "-W", "error", "-c", LATE, verb]
+        environment = {"PYTHONPATH": ":".join(sys.path)}
+        said = subprocess.run(command, check=True, env=environment, input=said, capture_output=True, text=True).stdout
 
 
 def test_the_marker_is_small():

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from capture.kit import Saved, roundtrip
-from outlast.capture import RNG, check
+from outlast.capture import RNG, Pool, check, snapshot
 from outlast.errors import CaptureError, MismatchError
 
 torch = pytest.importorskip("torch")
@@ -91,10 +91,16 @@ def test_identical_views_are_saved_once():
         (lambda: torch.zeros(2, device="meta"), "meta device", "to_empty"),
         (lambda: torch.nn.LazyLinear(2).weight, "lazy module", "forward pass"),
         (lambda: torch.zeros(2, dtype=torch.complex32), "complex32", "plain dtype"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "a nested tensor", "unbind"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2)], layout=torch.jagged), "a nested tensor", "unbind"),
+        (lambda: torch.eye(2).to_sparse_csr(), "sparse tensor", "to_dense"),
+        (lambda: torch.eye(2).to_mkldnn(), "the layout torch._mkldnn", "to_dense"),
     ],
-    ids=["sparse", "meta", "lazy", "complex32"],
+    ids=["sparse", "meta", "lazy", "complex32", "nested", "jagged", "csr", "mkldnn"],
 )
-@pytest.mark.filterwarnings("ignore:ComplexHalf", "ignore:Lazy modules")
+@pytest.mark.filterwarnings(
+    "ignore:ComplexHalf", "ignore:Lazy modules", "ignore:The PyTorch API of nested", "ignore:Sparse CSR"
+)
 def test_refusals(tensor, reason, remedy):
     with pytest.raises(CaptureError, match=rf"^d/x .*{reason}[\s\S]*{remedy}"):
         check({"d": {"x": tensor()}})
@@ -345,3 +351,146 @@ def test_arrays_and_tensors_are_not_exchanged():
 
     with pytest.raises(MismatchError, match=r"u: saved as float64\[2\]; the program has torch.Tensor"):
         roundtrip({"u": np.zeros(2)}, {"u": torch.zeros(2, dtype=torch.float64)})
+
+
+class Renamed(Tied):
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.tok = self.emb
+        del self.emb
+
+
+def test_a_renamed_layer_with_a_tie_is_a_mismatch_that_can_be_allowed():
+    saved = Saved({"model": Tied(1)})
+    with pytest.raises(MismatchError, match=r"model/emb.weight: the checkpoint has it, the live object has not"):
+        saved.into({"model": Renamed(2)})
+    live = Renamed(2)
+    saved.into({"model": live}, allow=["model/*"])
+    assert torch.equal(live.tok.weight, Tied(1).emb.weight)
+    assert live.tok.weight is live.head.weight
+
+
+def test_parameters_in_a_list_stay_parameters():
+    def build(seed):
+        torch.manual_seed(seed)
+        model = torch.nn.Linear(2, 2)
+        parameter = torch.nn.Parameter(torch.randn(2))
+        return {"m": model, "params": list(model.parameters()), "p": [parameter], "v": [parameter.data]}
+
+    saved, live = build(1), build(2)
+    view = live["v"][0]
+    roundtrip(saved, live)
+    assert all(a is b for a, b in zip(live["params"], live["m"].parameters(), strict=True))
+    assert live["v"][0] is view
+    assert not view.requires_grad
+    assert torch.equal(view, saved["p"][0])
+    assert torch.equal(live["m"].weight, saved["m"].weight)
+
+
+def test_optimizers_keep_state_that_is_no_tensor():
+    def build():
+        parameter = torch.nn.Parameter(torch.zeros(2))
+        return {"o": torch.optim.SGD([parameter], lr=0.1)}, parameter
+
+    (saved, one), (live, other) = build(), build()
+    odd = {"tag": "abc", "raw": b"xy", "list": [1, "b"], "none": None, "in": {"x": torch.ones(2, dtype=torch.float64)}}
+    saved["o"].state[one].update(odd)
+    roundtrip(saved, live)
+    found = dict(live["o"].state[other])
+    inner = found.pop("in")
+    assert found == {name: value for name, value in odd.items() if name != "in"}
+    assert same(inner["x"], odd["in"]["x"])
+    assert "parameter_shapes" not in live["o"].state_dict()
+
+
+def adam(*shapes, names=None):
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    return {"o": torch.optim.Adam(list(zip(names, parameters, strict=True)) if names else parameters)}
+
+
+def test_an_optimizer_of_other_parameters_is_a_mismatch():
+    with pytest.raises(
+        MismatchError, match=r"o: parameter 1 of group 0 has the shape \[5\], it was \[3\] when it was saved"
+    ):
+        roundtrip(adam(2, 3), adam(2, 5))
+    with pytest.raises(MismatchError, match="o: parameter 0 of group 0 is named b, it was a when it was saved; param"):
+        roundtrip(adam(2, 2, names=["a", "b"]), adam(2, 2, names=["b", "a"]))
+    live = adam(2, 5)
+    assert Saved(adam(2, 3)).into(live, allow=["o"]).rows[0].status == "kept"
+
+
+def test_strided_tensors_are_copied_straight_into_the_snapshot(monkeypatch):
+    tensor = torch.arange(24.0).reshape(4, 6).t()
+    monkeypatch.setattr(torch.Tensor, "contiguous", None)
+    odd = {"b": torch.ones(3, dtype=torch.bool), "t": tensor}
+    leaves = {leaf.path: bytes(leaf.data) for leaf in snapshot(odd, Pool()).leaves}
+    assert torch.frombuffer(bytearray(leaves["t"]), dtype=torch.float32).tolist() == tensor.flatten().tolist()
+
+
+def convolutions(seed):
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 1))
+    model = model.to(memory_format=torch.channels_last)
+    return {"model": model, "optimizer": torch.optim.Adam(model.parameters(), lr=1e-3)}
+
+
+def convolve(state, steps, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        images = torch.randn(4, 3, 9, 9, generator=generator).to(memory_format=torch.channels_last)
+        state["optimizer"].zero_grad()
+        state["model"](images).pow(2).sum().backward()
+        state["optimizer"].step()
+
+
+def test_channels_last_models_go_on_bit_identically():
+    saved, live = convolutions(1), convolutions(2)
+    convolve(saved, 3, 1)
+    roundtrip(saved, live)
+    for one, other in zip(saved["optimizer"].state.values(), live["optimizer"].state.values(), strict=True):
+        assert one["exp_avg"].stride() == other["exp_avg"].stride()
+    convolve(saved, 10, 2)
+    convolve(live, 10, 2)
+    pairs = zip(saved["model"].parameters(), live["model"].parameters(), strict=True)
+    assert all(same(one, other) for one, other in pairs)
+
+
+def test_a_new_tensor_keeps_its_layout():
+    for tensor in (torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last), torch.randn(3, 4).t()):
+        made = roundtrip({"d": {"t": tensor}}, {"d": {}})["d"]["t"]
+        assert made.stride() == tensor.stride()
+        assert same(made, tensor)
+
+
+def test_frozen_and_unfrozen_parameters_come_back_so():
+    saved, live = Tied(1), Tied(2)
+    saved.emb.weight.requires_grad_(False)
+    saved.norm.bias.requires_grad_(False)
+    live.norm.weight.requires_grad_(False)
+    extra = torch.zeros(2), torch.zeros(2, requires_grad=True)
+    state = {"model": live, "t": extra[0], "u": extra[1]}
+    roundtrip({"model": saved, "t": torch.ones(2, requires_grad=True), "u": torch.ones(2)}, state)
+    flags = {name: parameter.requires_grad for name, parameter in live.named_parameters()}
+    assert flags == {name: parameter.requires_grad for name, parameter in saved.named_parameters()}
+    assert not live.head.weight.requires_grad
+    assert (extra[0].requires_grad, extra[1].requires_grad) == (True, False)
+
+
+def test_a_module_with_a_state_dict_of_its_own():
+    class Own(torch.nn.Linear):
+        def state_dict(self):
+            return super().state_dict()
+
+    saved, live = Own(2, 2), Own(2, 2)
+    roundtrip({"m": saved}, {"m": live})
+    assert torch.equal(saved.weight, live.weight)
+    assert live.weight.requires_grad
+
+
+def test_a_state_dict_kept_beside_the_model_is_detached_and_shares_its_memory():
+    model = torch.nn.Linear(2, 2)
+    state = roundtrip({"m": model, "d": {"now": dict(model.state_dict())}}, {"m": torch.nn.Linear(2, 2), "d": {}})
+    kept = state["d"]["now"]["weight"]
+    assert type(kept) is torch.Tensor
+    assert not kept.requires_grad
+    assert kept.data_ptr() == state["m"].weight.data_ptr()

@@ -1,13 +1,14 @@
 """The user's state -> nodes and leaves (bytes), and back into the live objects that the program made."""
 
 from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.outline import Outline
 from outlast.capture.pool import Pool
 from outlast.capture.refill import Source, restore
 from outlast.capture.registry import register
 from outlast.capture.report import Report, Row
 from outlast.capture.rewind import Rewind
 from outlast.capture.rng import RNG
-from outlast.capture.snapshots import Snapshot, check, snapshot
+from outlast.capture.snapshots import Snapshot, check, outline, snapshot
 
 __all__ = [
     "RNG",
@@ -16,6 +17,7 @@ __all__ = [
     "GlobalRng",
     "LeafAdapter",
     "LeafSpec",
+    "Outline",
     "Pool",
     "Refused",
     "Report",
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "Target",
     "check",
+    "outline",
     "register",
     "restore",
     "snapshot",

@@ -47,6 +47,8 @@ class Adapter(ABC):
     types: tuple[type, ...] = ()  # with their subclasses
     exact_types: tuple[type, ...] = ()  # without
     exact_keys: ClassVar[bool] = False  # the lowered dict's keys must be the live ones: a mismatch otherwise
+    may_grow: ClassVar[bool] = False  # those keys may become more while the program runs
+    in_place: ClassVar[bool] = False  # the lowered arrays cannot take another shape
     same_class: ClassVar[bool] = False  # the live object's class must have the saved one's name
     restored_last: ClassVar[bool] = False  # generators: anything restored after them might draw from them
     buildable: ClassVar[bool] = False  # `build` works
@@ -123,6 +125,10 @@ class LeafAdapter(ABC):
     @abstractmethod
     def attributes(self, value: Any) -> dict[str, Node]:
         """Return what the node says besides the leaf."""
+
+    def view(self, value: Any) -> Any:
+        """Return another array of the same memory; the value itself if the library has no such thing."""
+        return value
 
     def key(self, value: Any) -> Node:
         """Return a node without a leaf, for a value that is a dict's key.

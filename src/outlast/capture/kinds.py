@@ -42,6 +42,13 @@ _FIXED = (
     re.Pattern,
 )
 _SUBCLASSED = (dict, list, set, deque)
+ARRAYS = frozenset({"array", "tensor"})
+_FAMILIES = {
+    "object": ("object", "dataclass"),
+    "dataclass": ("dataclass", "object"),
+    "adapter": ("adapter", "subclass", "dict"),
+}
+_SAVED = {"subclass": "adapter", "function": "fixed", "method": "fixed", "partial": "fixed"}
 _IMMUTABLE = frozenset({"value", "enum", "tuple", "frozenset", "namedtuple", "str", "bytes", "fixed", "function"})
 
 
@@ -61,6 +68,24 @@ class Kind:
     def is_rebound(self) -> bool:
         """Whether such a value has no identity worth keeping: the saved one takes its place."""
         return self.name in _IMMUTABLE or getattr(self.adapter, "kind", "") == "scalar"
+
+    @property
+    def saved(self) -> str:
+        """The kind of node that such a value becomes."""
+        if isinstance(self.adapter, LeafAdapter):
+            return self.adapter.kind
+        return _SAVED.get(self.name, self.name)
+
+
+def fits(saved: str, live: Kind, *, is_dict: bool) -> bool:
+    """Whether a live component with an identity is of the kind that a node of the kind `saved` restores into."""
+    if isinstance(live.adapter, LeafAdapter):
+        return saved in ARRAYS
+    if saved == "dict":
+        return is_dict
+    if saved == "fixed":
+        return live.name in {"method", "partial", "adapter"}
+    return live.name in _FAMILIES.get(saved, (saved,))
 
 
 class Kinds:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 import struct
 import types
 from collections.abc import Iterator
 from typing import Any
 
-_REGISTER = "or teach outlast the type: outlast.register(cls, capture=..., restore=...)"
+REGISTER = "teach outlast the type: outlast.register(cls, capture=..., restore=...)"
 
 _REFUSED = {  # by name, so that nothing is imported only to be refused
     "io.IOBase": ("an open file", "keep its path, and its position as an int, and open it again"),
@@ -32,6 +34,18 @@ _REFUSED = {  # by name, so that nothing is imported only to be refused
     "weakref.ReferenceType": ("a weak reference", "keep it outside the state"),
 }
 
+_METHODS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    classmethod,
+    staticmethod,
+    property,
+)
+_NEWS: tuple[Any, ...] = (object.__new__, types.SimpleNamespace.__new__)
 _POINTER_BYTES = struct.calcsize("P")
 _OFFSETS = ("__dictoffset__", "__weakrefoffset__")
 _SLOTS: dict[type, tuple[str, ...]] = {}
@@ -48,13 +62,21 @@ def refusal(cls: type) -> tuple[str, str] | None:
     if hasattr(cls, "__next__"):
         return "an iterator", "keep the position as an int, and loop with run.iterate or run.range"
     name = f"an object of the type {cls.__module__}.{cls.__qualname__}, whose state Python cannot see"
-    return name, f"keep plain values or arrays instead, {_REGISTER}"
+    return name, f"keep plain values or arrays instead, or {REGISTER}"
 
 
 def hides_state(cls: type) -> bool:
     """Whether instances hold more than attributes: types written in C, and their subclasses."""
-    if _has_custom_getstate(cls):
-        return False
+    return not _has_custom_getstate(cls) and _holds_more(cls)
+
+
+def is_makeable(cls: type) -> bool:
+    """Whether an object of this class can be made without running its code: from its attributes alone."""
+    return cls.__new__ in _NEWS and not inspect.isabstract(cls) and not _holds_more(cls)
+
+
+@functools.lru_cache(maxsize=4096)
+def _holds_more(cls: type) -> bool:
     names = [f"slot{number}" for number in range(len(slots(cls)))]
     optional = ("__dict__", cls.__dictoffset__ != 0), ("__weakref__", cls.__weakrefoffset__ != 0)
     plain = type("plain", (), {"__slots__": [*names, *(name for name, has in optional if has)]})
@@ -110,6 +132,16 @@ def _set_slots(value: Any) -> Iterator[tuple[str, Any]]:
             yield name, object.__getattribute__(value, name)
         except AttributeError:
             continue
+
+
+def is_method(cls: type, name: str) -> bool:
+    """Whether a class defines a name as a method or property: an attribute of that name would hide it."""
+    return isinstance(inspect.getattr_static(cls, name, None), _METHODS)
+
+
+def is_cached(cls: type, name: str) -> bool:
+    """Whether an attribute is what a cached property has computed: it may go, and comes again."""
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
 
 
 def assign(value: Any, name: str, new: Any) -> None:

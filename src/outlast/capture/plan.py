@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from enum import Enum
-from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from outlast.capture import values
-from outlast.capture.adapter import LeafAdapter, Target
-from outlast.capture.kinds import Kind, Kinds
-from outlast.capture.names import segment
+from outlast.capture.adapter import Target
+from outlast.capture.allowed import is_allowed
+from outlast.capture.kinds import Kinds, fits
+from outlast.capture.outline import Outline
 from outlast.capture.report import Row
 from outlast.errors import DamageError, MismatchError, OutlastError
 from outlast.format.model import Leaf, Node
+from outlast.format.paths import segment
+from outlast.format.places import by_path
 
 
 class _Nothing(Enum):
@@ -31,15 +33,15 @@ class _Nothing(Enum):
 ABSENT: Final = _Nothing.ABSENT
 OMIT: Final = _Nothing.OMIT
 _PAIR = 2
-ARRAYS = frozenset({"array", "tensor"})
 
 
 class Bind:
-    """Makes one value, once."""
+    """Makes one value, once. `is_kept`: the live value, which was allowed to differ."""
 
-    __slots__ = ("_done", "_make", "_value")
+    __slots__ = ("_done", "_make", "_value", "is_kept")
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], *, is_kept: bool = False) -> None:
+        self.is_kept = is_kept
         self._make = make
         self._done = False
         self._value: Any = None
@@ -72,9 +74,8 @@ class Place(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A node that has been planned, for ``same`` to refer to."""
+    """Where a node was planned first, for ``same`` to refer to."""
 
-    node: Node
     place: Place
     bind: Bind
 
@@ -83,43 +84,58 @@ class Planner:
     """One comparison of a tree with a state. `rows`, `reads` and `last` are its results.
 
     Args:
+        tree: the components' nodes.
         kinds: which type is captured how.
         leaves: the manifest's leaves, by path.
         allow: patterns of paths that may differ.
         plans: what plans each kind of node.
+        held: gives the outline of the live state: a restore may make more of what is there.
     """
 
     def __init__(
-        self, *, kinds: Kinds, leaves: Mapping[str, Leaf], allow: Collection[str], plans: Mapping[str, Plan]
+        self,
+        tree: Mapping[str, Node],
+        *,
+        kinds: Kinds,
+        leaves: Mapping[str, Leaf],
+        allow: Collection[str],
+        plans: Mapping[str, Plan],
+        held: Callable[[], Outline],
     ) -> None:
         self.kinds = kinds
         self.leaves = leaves
         self.rows: list[Row] = []
         self.reads: list[tuple[str, int, Target]] = []
         self.last: list[Callable[[], None]] = []
-        self.planned: dict[str, Planned] = {}
+        self.planned: dict[int, Planned] = {}  # by the node's identity
         self.claimed: dict[Hashable, str] = {}
+        self.filled: dict[str, Leaf] = {}
+        self._tree = tree
+        self._by_path: dict[str, Node] | None = None
         self._allow = tuple(allow)
         self._plans = plans
+        self._held = held
 
-    def components(self, tree: Mapping[str, Node], state: Mapping[str, Any]) -> list[tuple[str, Bind]]:
+    def components(self, state: Mapping[str, Any]) -> list[tuple[str, Bind]]:
         """Plan all components; return what binds each."""
         binds = []
-        for name, node in tree.items():
+        for name, node in self._tree.items():
             place = Place(segment(name), state.get(name, ABSENT), top=True)
             if place.live is ABSENT:
                 self.problem(place, "extra", "the checkpoint has this component, the program has not")
             else:
                 binds.append((name, self._component(node, place)))
         for name in state:
-            if name not in tree:
+            if name not in self._tree:
                 place = Place(segment(name), state[name])
                 self.problem(place, "missing", "the program has this component, the checkpoint has not")
         return binds
 
     def _component(self, node: Node, place: Place) -> Bind:
         live = self.kinds.of(place.live)
-        if live.is_rebound or _fits(node, live, place.live):
+        is_tie = node_kind(node) == "same"
+        saved = node_kind(self.first(node) if is_tie else node)
+        if live.is_rebound or fits(saved, live, is_dict=isinstance(place.live, dict)):
             return self.plan(node, place)
         detail = f"saved as {saved_name(node)}, the program has {live_name(place.live)}"
         return self.problem(place, "dtype", detail)
@@ -129,10 +145,19 @@ class Planner:
         kind = node_kind(node)
         if kind not in self._plans:
             raise DamageError(f"{place.path}: the manifest holds a node of the unknown kind {kind!r}")
-        check(node, place.path)
         bind = self._plans[kind](self, node, place)
-        self.planned[place.path] = Planned(node, place, bind)
+        self.planned.setdefault(id(node), Planned(place, bind))
         return bind
+
+    def first(self, node: Node) -> Node:
+        """Return the node that a ``same`` refers to.
+
+        Raises:
+            DamageError: none before it has that path.
+        """
+        if self._by_path is None:
+            self._by_path = by_path(self._tree)
+        return self._by_path[node["path"]]
 
     def restored(self, place: Place) -> None:
         """Note a value for the report."""
@@ -144,19 +169,30 @@ class Planner:
 
     def problem(self, place: Place, status: str, detail: str) -> Bind:
         """Note a difference. If it is allowed, the live value stays, or nothing is put there."""
-        allowed = any(fnmatchcase(place.path, pattern) or pattern == f"{place.path}/*" for pattern in self._allow)
+        allowed = is_allowed(place.path, self._allow)
         self.rows.append(Row(place.path, "kept" if allowed else status, detail))
         kept = OMIT if place.live is ABSENT else place.live
-        return Bind(lambda: kept)
+        return Bind(lambda: kept, is_kept=True)
 
     def needs_live(self, node: Node, place: Place) -> Bind:
         """Note that there is no live object to restore into."""
         found = "nothing" if place.live is ABSENT else live_name(place.live)
         detail = (
             f"saved as {saved_name(node)}, the program has {found} there; an object is only ever restored into a "
-            "live one: make it before the restore, or keep plain values instead"
+            "live one: make it before the restore, register its class (outlast.register), or keep plain values instead"
         )
         return self.problem(place, "extra" if place.live is ABSENT else "dtype", detail)
+
+    def known_class(self, node: Node) -> type | None:
+        """Return the class that a node means, if the program itself has brought it; by name, in whatever module."""
+        tail = node["class"].rpartition(".")[2]
+        found = {cls for cls in self._held().known_classes if cls.__name__ == tail}
+        exact = {cls for cls in found if values.class_name(cls) == node["class"]}
+        return next(iter(exact or found)) if len(exact or found) == 1 else None
+
+    def known_part(self, name: str) -> Any:
+        """Return the part of the program that has this name, if the state holds it somewhere; else None."""
+        return self._held().part(name)
 
     def claim(self, key: Hashable, place: Place) -> bool:
         """Whether nothing else is restored into the live value of this identity."""
@@ -216,32 +252,6 @@ def node_kind(node: Node) -> str:
     return "list" if isinstance(node, list) else "value"
 
 
-_MEMBERS: dict[str, dict[str, type]] = {
-    **{key: {"items": list} for key in ("tuple", "set", "frozenset", "deque", "dict")},
-    **{key: {"leaf": str} for key in ("array", "scalar", "tensor")},
-    "enum": {"class": str, "name": str},
-    "fixed": {"name": str},
-    "object": {"class": str, "state": object},
-    "dataclass": {"class": str, "fields": dict},
-    "namedtuple": {"class": str, "fields": dict},
-    "adapter": {"name": str, "class": str, "state": object},
-    "same": {"path": str},
-}
-
-
-def check(node: Node, path: str) -> None:
-    """Check that a node has the members that its kind calls for.
-
-    Raises:
-        DamageError: it has not.
-    """
-    if not isinstance(node, dict) or "$" not in node:
-        return
-    for name, cls in _MEMBERS.get(node_kind(node), {}).items():
-        if name not in node or not isinstance(node[name], cls):
-            raise DamageError(f"{path}: the manifest's node lacks {name!r}: {str(node)[:80]}")
-
-
 def entries(node: Node) -> list[tuple[Node, Node]]:
     """Return the (key node, node) pairs of a dict's node of either form.
 
@@ -276,24 +286,3 @@ def live_name(live: Any) -> str:
 def is_class(node: Node, live: Any) -> bool:
     """Whether the live object's class has the saved one's name; its module may have moved (``__main__``)."""
     return bool(node["class"].rpartition(".")[2] == type(live).__name__)
-
-
-_FAMILIES = {
-    "object": ("object", "dataclass"),
-    "dataclass": ("dataclass", "object"),
-    "adapter": ("adapter", "subclass", "dict"),
-}
-
-
-def _fits(node: Node, kind: Kind, live: Any) -> bool:
-    """Whether a live component with an identity is of the kind that the node restores into."""
-    saved = node_kind(node)
-    if saved == "same":
-        return True
-    if isinstance(kind.adapter, LeafAdapter):
-        return saved in ARRAYS
-    if saved == "dict":
-        return isinstance(live, dict)
-    if saved == "fixed":
-        return kind.name in {"method", "partial", "adapter"}
-    return kind.name in _FAMILIES.get(saved, (saved,))

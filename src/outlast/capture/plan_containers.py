@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from outlast.capture import containers
-from outlast.capture.names import segment, segments
+from outlast.capture.kinds import ARRAYS
 from outlast.capture.plan import (
     ABSENT,
-    ARRAYS,
     Bind,
     Place,
     Plan,
@@ -22,6 +21,7 @@ from outlast.capture.plan import (
 )
 from outlast.capture.plan_values import key
 from outlast.format.model import Node
+from outlast.format.paths import segment, segments
 
 
 def _dict(planner: Planner, node: Node, place: Place) -> Bind:

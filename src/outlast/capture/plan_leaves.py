@@ -17,8 +17,10 @@ def _array(planner: Planner, node: Node, place: Place) -> Bind:
         return planner.problem(place, "dtype", f"saved as {saved_name(node)}; import its library before restoring")
     spec = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
     try:
-        live = _live(planner, adapter, place)
+        live = _live(planner, node, adapter, place)
         found = None if live is None else adapter.describe(live)
+        if node.get("resized") is True and found != spec and not place.exact:
+            live, found = None, None  # the run itself did that: a new one takes its place
         if found is not None and found.size_bytes and _difference(spec, found):
             return planner.problem(place, _difference(spec, found), _versus(spec, found))
         usable = found == spec and adapter.fillable(live)
@@ -38,6 +40,7 @@ def _into(planner: Planner, node: Node, leaf: Leaf, adapter: LeafAdapter, place:
     spec = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
     target = adapter.target(live, spec, node)
     planner.read(leaf, target)
+    planner.filled[place.path] = leaf
     planner.restored(place)
     return Bind(target.value)
 
@@ -47,7 +50,7 @@ def identity(adapter: LeafAdapter, live: Any) -> Hashable:
     return adapter.identity(live) or id(live)
 
 
-def _live(planner: Planner, adapter: LeafAdapter, place: Place) -> Any | None:
+def _live(planner: Planner, node: Node, adapter: LeafAdapter, place: Place) -> Any | None:
     """Return the live array; None where there is none, or where a scalar would replace it anyway.
 
     Raises:
@@ -56,15 +59,15 @@ def _live(planner: Planner, adapter: LeafAdapter, place: Place) -> Any | None:
     kind = planner.kinds.of(place.live)
     if adapter.kind == "scalar" or kind.is_rebound or not isinstance(kind.adapter, LeafAdapter):
         return None
+    if kind.adapter is not adapter and node.get("resized") is True:
+        return None
     if kind.adapter is not adapter:
         raise Refused(f"the program has {live_name(place.live)}", "")
     return place.live
 
 
 def _holds_other_bytes(planner: Planner, path: str, leaf: Leaf) -> bool:
-    other = planner.planned.get(path)
-    node = other.node if other else None
-    known = planner.leaves.get(node.get("leaf", "")) if isinstance(node, dict) else None
+    known = planner.filled.get(path)
     return known is None or not leaf.chunks or known.chunks != leaf.chunks
 
 

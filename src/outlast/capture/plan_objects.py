@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from outlast.capture import containers, objects, values
-from outlast.capture.adapter import Adapter, LeafAdapter
-from outlast.capture.names import segment
+from outlast.capture.adapter import Adapter
 from outlast.capture.plan import (
     ABSENT,
     Bind,
@@ -14,7 +13,6 @@ from outlast.capture.plan import (
     Plan,
     Planner,
     bound,
-    check,
     entries,
     foreign,
     is_class,
@@ -24,9 +22,9 @@ from outlast.capture.plan import (
 )
 from outlast.capture.plan_containers import PLANS as CONTAINERS
 from outlast.capture.plan_containers import mapping
-from outlast.capture.plan_leaves import identity
 from outlast.errors import DamageError
 from outlast.format.model import Node
+from outlast.format.paths import segment
 
 _REFUSED = "it did not take its saved state"
 
@@ -34,7 +32,7 @@ _REFUSED = "it did not take its saved state"
 def _namedtuple(planner: Planner, node: Node, place: Place) -> Bind:
     live = place.live
     if planner.kinds.of(live).name != "namedtuple" or not is_class(node, live):
-        return planner.needs_live(node, place)
+        return _made_tuple(planner, node, place)
     if set(node["fields"]) - set(live._fields):
         return planner.problem(place, "extra", f"saved with the fields {list(node['fields'])}, not {live._fields}")
     children = _fields(planner, node["fields"], live._asdict(), place)
@@ -46,14 +44,24 @@ def _namedtuple(planner: Planner, node: Node, place: Place) -> Bind:
     return Bind(make)
 
 
+def _made_tuple(planner: Planner, node: Node, place: Place) -> Bind:
+    """Plan a named tuple of a class that the program has brought."""
+    cls: Any = planner.known_class(node)
+    if cls is None or getattr(cls, "_fields", None) != tuple(node["fields"]) or not issubclass(cls, tuple):
+        return planner.needs_live(node, place)
+    children = _fields(planner, node["fields"], {}, place._replace(live=ABSENT))
+    return Bind(lambda: tuple.__new__(cls, [bind() for _, bind in children]))
+
+
 def _dataclass(planner: Planner, node: Node, place: Place) -> Bind:
     return _attributes(planner, node, node["fields"], place)
 
 
 def _object(planner: Planner, node: Node, place: Place) -> Bind:
-    if not _is_kin(planner, node, place):
+    cls = type(place.live) if _is_kin(planner, node, place) else planner.known_class(node)
+    if cls is None:
         return planner.needs_live(node, place)
-    if objects.has_custom_state(type(place.live)):
+    if objects.has_custom_state(cls):
         return _custom(planner, node, place)
     if node_kind(node["state"]) != "dict":
         return planner.needs_live(node, place)
@@ -61,10 +69,10 @@ def _object(planner: Planner, node: Node, place: Place) -> Bind:
 
 
 def _custom(planner: Planner, node: Node, place: Place) -> Bind:
-    live = place.live
-    if not planner.claim(id(live), place):
-        return _shared(planner, place)
-    lowered = foreign(place, "its state cannot be read", live.__getstate__)
+    live, is_new = _vessel(planner, node, place)
+    if live is None:
+        return _cannot(planner, node, place)
+    lowered = ABSENT if is_new else foreign(place, "its state cannot be read", live.__getstate__)
     state = planner.plan(node["state"], Place(place.path, lowered, fresh=True))
 
     def put() -> Any:
@@ -81,17 +89,33 @@ def _is_kin(planner: Planner, node: Node, place: Place) -> bool:
     return known and place.live is not ABSENT and is_class(node, place.live)
 
 
+def _vessel(planner: Planner, node: Node, place: Place) -> tuple[Any, bool]:
+    """Return the object to be filled and whether it is a new one: where the live one is taken, or there is none."""
+    is_kin = _is_kin(planner, node, place)
+    if is_kin and planner.claim(id(place.live), place):
+        return place.live, False
+    cls: Any = type(place.live) if is_kin else planner.known_class(node)
+    if cls is None or not objects.is_makeable(cls):
+        return None, False
+    return cls.__new__(cls), True
+
+
+def _cannot(planner: Planner, node: Node, place: Place) -> Bind:
+    return _shared(planner, place) if _is_kin(planner, node, place) else planner.needs_live(node, place)
+
+
 def _attributes(planner: Planner, node: Node, fields: dict[str, Node], place: Place) -> Bind:
-    live = place.live
-    if not _is_kin(planner, node, place):
-        return planner.needs_live(node, place)
-    if not planner.claim(id(live), place):
-        return _shared(planner, place)
-    children = _fields(planner, fields, objects.attributes(live), place)
+    live, is_new = _vessel(planner, node, place)
+    if live is None:
+        return _cannot(planner, node, place)
+    children = _fields(planner, fields, objects.attributes(live), place._replace(live=live))
+    stale = [name for name in objects.attributes(live) if name not in fields and objects.is_cached(type(live), name)]
 
     def put() -> Any:
         made = dict(bound(children))
-        if objects.is_frozen(live):
+        for name in stale:
+            vars(live).pop(name, None)
+        if objects.is_frozen(live) and not is_new:
             return objects.replaced(live, made)
         for name, value in made.items():
             objects.assign(live, name, value)
@@ -110,11 +134,18 @@ def _fields(planner: Planner, fields: dict[str, Node], live: dict[str, Any], pla
     children = []
     for name, node in fields.items():
         here = Place(f"{place.path}/{segment(name)}", live.get(name, ABSENT), place.fresh)
-        children.append((name, planner.plan(node, here)))
+        if name not in live and objects.is_method(type(place.live), name):
+            detail = f"saved as an attribute, {live_name(place.live)} defines it as a method or property"
+            children.append((name, planner.problem(here, "extra", detail)))
+        else:
+            children.append((name, planner.plan(node, here)))
     for name, value in live.items():
         if name not in fields:
             here = Place(f"{place.path}/{segment(name)}", value)
-            planner.problem(here, "missing", "the live object has it, the checkpoint has not")
+            if objects.is_cached(type(place.live), name):
+                planner.removed(here.path)
+            else:
+                planner.problem(here, "missing", "the live object has it, the checkpoint has not")
     return children
 
 
@@ -137,7 +168,8 @@ def _adapter(planner: Planner, node: Node, place: Place) -> Bind:
 
 def _collection(planner: Planner, node: Node, place: Place) -> Bind:
     maker = containers.MAKERS.get(node["name"])
-    if not isinstance(place.live, dict) and maker is None:
+    is_kin = isinstance(place.live, dict) and (maker or is_class(node, place.live))
+    if not is_kin and maker is None:
         return planner.needs_live(node, place)
     return mapping(planner, node["state"], place, maker or dict)
 
@@ -145,10 +177,15 @@ def _collection(planner: Planner, node: Node, place: Place) -> Bind:
 def _subclass(planner: Planner, node: Node, place: Place) -> Bind:
     live = place.live
     contents, attributes = _halves(node["state"], place)
-    if planner.kinds.of(live).name != "subclass" or not is_class(node, live):
+    maker = containers.MAKERS.get(node["class"])
+    if planner.kinds.of(live).name == "subclass" and is_class(node, live):
+        inner = CONTAINERS[node_kind(contents)](planner, contents, place)
+    elif maker and node_kind(contents) == "dict":
+        live, place = ABSENT, place._replace(live=ABSENT)
+        inner = mapping(planner, contents, place, maker)
+    else:
         return planner.needs_live(node, place)
-    inner = CONTAINERS[node_kind(contents)](planner, contents, place)
-    own = {} if getattr(live, "__dict__", None) is live else objects.attributes(live)
+    own = {} if live is ABSENT or getattr(live, "__dict__", None) is live else objects.attributes(live)
     beside = place._replace(path=f"{place.path}/%attributes")
     children = _fields(planner, dict(_named(attributes)), own, beside)
 
@@ -162,8 +199,7 @@ def _subclass(planner: Planner, node: Node, place: Place) -> Bind:
 
 
 def _halves(state: Node, place: Place) -> tuple[Node, Node]:
-    check(state, place.path)
-    items: list[Node] = state.get("items", []) if isinstance(state, dict) else []
+    items: Node = state.get("items", []) if isinstance(state, dict) else []
     if len(items) != 2 or node_kind(items[0]) not in {"dict", "list", "set", "deque"}:  # noqa: PLR2004
         raise DamageError(f"{place.path}: the manifest's node of a container is malformed: {str(state)[:80]}")
     return items[0], items[1]
@@ -210,31 +246,9 @@ def _built(planner: Planner, node: Node, place: Place) -> Bind:
     return Bind(lambda: foreign(place, "it cannot be made", lambda: adapter.build(state())))
 
 
-def _same(planner: Planner, node: Node, place: Place) -> Bind:
-    first = planner.planned.get(node["path"])
-    if first is None:
-        raise DamageError(f"{place.path}: the manifest refers to {node['path']!r}, which does not come before it")
-    if not _is_tied(planner, first.place, place):
-        return planner.plan(first.node, place)
-    planner.restored(place)
-    return first.bind
-
-
-def _is_tied(planner: Planner, first: Place, here: Place) -> bool:
-    """Whether the value made at the first place may stand here: it does already, or nothing with an identity does."""
-    kind = planner.kinds.of(here.live)
-    if here.live is ABSENT or kind.is_rebound:
-        return True
-    adapter = kind.adapter
-    if isinstance(adapter, LeafAdapter) and planner.kinds.of(first.live).adapter is adapter:
-        return identity(adapter, here.live) == identity(adapter, first.live)
-    return here.live is first.live and (here.fresh or not first.fresh)
-
-
 PLANS: dict[str, Plan] = {
     "namedtuple": _namedtuple,
     "dataclass": _dataclass,
     "object": _object,
     "adapter": _adapter,
-    "same": _same,
 }

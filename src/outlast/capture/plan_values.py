@@ -6,10 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from outlast.capture import values
+from outlast.capture import fixed, values
 from outlast.capture.adapter import Adapter, Fixed
-from outlast.capture.plan import ABSENT, Bind, Place, Plan, Planner, check, foreign, node_kind, saved_name
-from outlast.capture.report import Row
+from outlast.capture.plan import ABSENT, Bind, Place, Plan, Planner, foreign, node_kind, saved_name
 from outlast.capture.texts import Raw
 from outlast.errors import DamageError, MismatchError
 from outlast.format.model import Node
@@ -27,28 +26,36 @@ def _enum(planner: Planner, node: Node, place: Place) -> Bind:
     beside = (place.live, *place.kin)
     member = values.decode_enum(node, [type(value) for value in beside if isinstance(value, Enum)])
     if member is None:
+        member = _known_member(planner, node)
+    if member is None:
         return planner.needs_live(node, place)
     planner.restored(place)
     return Bind(lambda: member)
 
 
+def _known_member(planner: Planner, node: Node) -> Enum | None:
+    cls = planner.known_class(node)
+    return values.decode_enum(node, [cls] if cls else [])
+
+
 def _fixed(planner: Planner, node: Node, place: Place) -> Bind:
-    if place.live is ABSENT:
-        return planner.needs_live(node, place)
-    name = _fixed_name(planner, place)
-    if name != node["name"]:
-        detail = f"part of the program: it was {node['name']}, it is {name}"
-        planner.rows.append(Row(place.path, "kept", detail))
-    return Bind(lambda: place.live)
+    own = "" if place.live is ABSENT else _own_name(planner, place)
+    if not own and planner.kinds.of(place.live).saved != "fixed":
+        part = planner.known_part(node["name"])
+        return planner.needs_live(node, place) if part is None else Bind(lambda: part)
+    if own == node["name"] if own else fixed.is_named(place.live, node["name"]):
+        return Bind(lambda: place.live)
+    found = own or fixed.name(place.live)
+    return planner.problem(place, "dtype", f"part of the program: it was {node['name']}, it is {found}")
 
 
-def _fixed_name(planner: Planner, place: Place) -> str:
-    """Return how a capture would name what the program has there."""
+def _own_name(planner: Planner, place: Place) -> str:
+    """Return how the live value's adapter names it as a part of the program; "" if none does."""
     adapter = planner.kinds.of(place.live).adapter
     if not isinstance(adapter, Adapter):
-        return values.fixed_name(place.live)
+        return ""
     lowered = foreign(place, "its state cannot be read", lambda: adapter.lower(place.live))
-    return lowered.name if isinstance(lowered, Fixed) else values.fixed_name(place.live)
+    return lowered.name if isinstance(lowered, Fixed) else ""
 
 
 def _text(planner: Planner, node: Node, place: Place) -> Bind:
@@ -92,14 +99,13 @@ def key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     Raises:
         MismatchError: the program does not know the key's type.
     """
-    check(node, path)
     kind = node_kind(node)
     if kind == "tuple":
         return tuple(key(planner, item, live, path) for item in node["items"])
     if kind == "frozenset":
         return frozenset(key(planner, item, live, path) for item in node["items"])
     if kind == "enum":
-        return _enum_key(node, live, path)
+        return _enum_key(planner, node, live, path)
     if kind == "adapter":
         return _built_key(planner, node, live, path)
     if kind not in _KEYS:
@@ -107,12 +113,13 @@ def key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     return values.decode(node)
 
 
-def _enum_key(node: Node, live: Any, path: str) -> Any:
+def _enum_key(planner: Planner, node: Node, live: Any, path: str) -> Any:
     member = values.decode_enum(node, {type(key) for key in _flat(live) if isinstance(key, Enum)})
+    member = _known_member(planner, node) if member is None else member
     if member is None:
         raise MismatchError(
             f"{path}: a key is {saved_name(node)}.{node['name']}, and the live container has no key of that class",
-            hint="let the container have one key of that class at start, or use strings as keys",
+            hint="register the class (outlast.register), let the container have one such key at start, or use strings",
         )
     return member
 
@@ -135,7 +142,10 @@ def _built_key(planner: Planner, node: Node, live: Any, path: str) -> Any:
             f"{path}: a key was saved as {saved_name(node)}, which this program does not know",
             hint="import the library that it comes from before restoring",
         )
-    return adapter.build(saved)
+    value = foreign(Place(path), "a key cannot be made", lambda: adapter.build(saved))
+    if getattr(type(value), "__hash__", None) is None:
+        raise DamageError(f"{path}: the manifest holds a key of a type that is none: {saved_name(node)}")
+    return value
 
 
 PLANS: dict[str, Plan] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 
+_ALIGN = 8  # where a leaf begins, so that it can be written as items of its dtype
 _SLACK = 8  # reserve an eighth more than asked for: untouched pages cost nothing, growing costs a fresh mapping
 
 
@@ -33,7 +34,7 @@ class Pool:
             BufferError: an earlier view is still being read (a mistake of the caller).
         """
         self.release()
-        self._reserve(sum(sizes_bytes))
+        self._reserve(sum(map(_aligned, sizes_bytes)))
         if self._memory is None:
             self._issued = [memoryview(bytearray()) for _ in sizes_bytes]
         else:
@@ -68,5 +69,9 @@ def _consecutive(whole: memoryview, sizes_bytes: list[int]) -> list[memoryview]:
     views, begin = [], 0
     for size in sizes_bytes:
         views.append(whole[begin : begin + size])
-        begin += size
+        begin += _aligned(size)
     return views
+
+
+def _aligned(size_bytes: int) -> int:
+    return -(-size_bytes // _ALIGN) * _ALIGN

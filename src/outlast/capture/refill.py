@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any, Protocol
 
-from outlast.capture import plan_containers, plan_leaves, plan_objects, plan_values
+from outlast.capture import plan_containers, plan_leaves, plan_objects, plan_ties, plan_values
 from outlast.capture.plan import OMIT, Planner
 from outlast.capture.report import Report, mismatch
-from outlast.capture.snapshots import KINDS
+from outlast.capture.snapshots import KINDS, held
+from outlast.format import nodes
 from outlast.format.model import Leaf, Node
 
-_PLANS = {**plan_values.PLANS, **plan_leaves.PLANS, **plan_containers.PLANS, **plan_objects.PLANS}
+_PLANS = {
+    **plan_values.PLANS,
+    **plan_leaves.PLANS,
+    **plan_containers.PLANS,
+    **plan_objects.PLANS,
+    **plan_ties.PLANS,
+}
 
 
 class Source(Protocol):
@@ -51,9 +59,17 @@ def restore(
         MismatchError: the checkpoint does not fit. Nothing was changed, unless an object itself refused its state.
         DamageError: from the source, or the manifest contradicts itself.
     """
+    nodes.check(tree, leaves)
     KINDS.refresh()
-    planner = Planner(kinds=KINDS, leaves=leaves, allow=allow, plans=_PLANS)
-    binds = planner.components(tree, state)
+    planner = Planner(
+        tree,
+        kinds=KINDS,
+        leaves=leaves,
+        allow=allow,
+        plans=_PLANS,
+        held=functools.cache(lambda: held(state)),
+    )
+    binds = planner.components(state)
     report = Report(rows=tuple(planner.rows))
     if report.problems:
         raise mismatch(report.problems)

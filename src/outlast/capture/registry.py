@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from outlast.capture.adapter import Adapter, GlobalRng, LeafAdapter, PlugIn
+from outlast.errors import UsageError
 
 GROUP = "outlast.adapters"
 _BUILT_IN = {  # the same as in the package's metadata, which may be missing (a source tree on the path)
@@ -46,6 +47,7 @@ class Registry:
         self.changes = 0
         self._users: _ByType[Adapter] = _ByType()
         self._plugged: _ByType[Adapter | LeafAdapter] = _ByType()
+        self._declared: set[type] = set()
         self._by_name: dict[str, Adapter] = {}
         self._by_kind: dict[str, LeafAdapter] = {}
         self._rngs: dict[str, GlobalRng] = {}
@@ -56,6 +58,14 @@ class Registry:
         self.changes += 1
         self._users.add(adapter, types=adapter.types, exact_types=adapter.exact_types)
         self._by_name[adapter.name] = adapter
+
+    def declare(self, cls: type) -> None:
+        """Add a class of the user's whose objects a restore may make."""
+        self._declared.add(cls)
+
+    def declared(self) -> frozenset[type]:
+        """Return the classes that were declared."""
+        return frozenset(self._declared)
 
     def plug(self, plug_ins: Iterable[PlugIn]) -> None:
         """Add what a plug-in module offers."""
@@ -133,16 +143,27 @@ REGISTRY = Registry()
 def register(
     cls: type,
     *,
-    capture: Callable[[Any], Any],
-    restore: Callable[[Any, Any], Any],
+    capture: Callable[[Any], Any] | None = None,
+    restore: Callable[[Any, Any], Any] | None = None,
     registry: Registry = REGISTRY,
 ) -> None:
     """Teach outlast a type of the user's.
 
+    With the class alone: a restore may make its objects where the program has none (in a list that grew, in a place
+    that was None), from their attributes, without calling `__init__`. With both functions: an adapter.
+
     Args:
-        cls: the type; its subclasses are taken too.
+        cls: the type; with functions, its subclasses are taken too.
         capture: object -> simpler values (dicts, lists, arrays, numbers ...).
         restore: (live object, saved values) -> None after changing the live object, or what shall replace it.
         registry: where to add it.
+
+    Raises:
+        UsageError: one function without the other.
     """
+    if capture is None and restore is None:
+        registry.declare(cls)
+        return
+    if capture is None or restore is None:
+        raise UsageError(f"register({cls.__name__}): give both capture and restore, or neither")
     registry.register(_UserAdapter(cls, capture, restore))

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from outlast.capture.allowed import pattern_of
 from outlast.errors import MismatchError
 
 PROBLEMS = frozenset({"missing", "extra", "shape", "dtype"})
@@ -40,6 +41,11 @@ class Report:
         """Return the rows that forbid the restore."""
         return tuple(row for row in self.rows if row.status in PROBLEMS)
 
+    @property
+    def kept(self) -> tuple[Row, ...]:
+        """Return the differences that were allowed."""
+        return tuple(row for row in self.rows if row.status == "kept")
+
     def __str__(self) -> str:
         from tabulate import tabulate  # here: seldom printed, and slow to import
 
@@ -67,6 +73,6 @@ def mismatch(rows: tuple[Row, ...]) -> MismatchError:
     message = "the checkpoint does not fit the live state:\n" + "\n".join(lines)
     hint = (
         "make the program build the same state as when it was saved, "
-        f'or allow it to differ, e.g. allow=["{rows[0].path}"] (the live value stays)'
+        f'or allow it to differ, e.g. allow=["{pattern_of(rows[0].path)}"] (the live value stays)'
     )
     return MismatchError(message, hint=hint)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import random
 import struct
 from typing import Any
 
-from outlast.capture.adapter import Adapter, Fixed, GlobalRng
+from outlast.capture import objects
+from outlast.capture.adapter import Adapter, Fixed, GlobalRng, Refused
 from outlast.capture.registry import Registry
+from outlast.capture.values import class_name
 from outlast.format.model import Node
 
+_LIBRARIES = ("numpy", "torch")  # whose generators a restore may bring in; never a name from a file
 _WORDS = 625
 _PACKED = struct.Struct(f"<{_WORDS}I")
 
@@ -30,6 +35,7 @@ class RngAdapter(Adapter):
     name = "rng"
     types = (RNG,)
     exact_keys = True
+    may_grow = True
     restored_last = True
 
     def __init__(self, registry: Registry) -> None:
@@ -45,11 +51,23 @@ class RngAdapter(Adapter):
         return value
 
     def compare(self, value: Any, state: Node) -> str:  # noqa: ARG002
-        known = {rng.name for rng in self._registry.rngs()}
-        lacking = sorted(name for name in state if name not in known)
+        for name in _LIBRARIES:
+            if name in state and name not in self._known():
+                _imported(name)
+                self._registry.refresh()
+        lacking = sorted(name for name in state if name not in self._known())
         if not lacking:
             return ""
         return f"saved with the generator of {', '.join(lacking)}: import it before restoring"
+
+    def _known(self) -> set[str]:
+        return {rng.name for rng in self._registry.rngs()}
+
+
+def _imported(name: str) -> None:
+    """Import a library that the program imports only later: its generator must stand when that draws from it."""
+    with contextlib.suppress(ImportError):  # then it is told to be lacking
+        importlib.import_module(name)
 
 
 class PythonRng(GlobalRng):
@@ -75,6 +93,10 @@ class RandomAdapter(Adapter):
     def lower(self, value: Any) -> Any:
         if isinstance(value, random.SystemRandom):  # the operating system's entropy: no state
             return Fixed("random.SystemRandom")
+        own = objects.attributes(value).keys() - {"gauss_next"}
+        if own:
+            what = f"is a {class_name(type(value))} with attributes of its own ({', '.join(sorted(own))})"
+            raise Refused(what, objects.REGISTER)
         return packed(value.getstate())
 
     def restore(self, value: Any, saved: Any) -> Any:

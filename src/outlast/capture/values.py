@@ -35,17 +35,6 @@ def class_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def fixed_name(value: Any) -> str:
-    """Return the name of a function, class, module ...: what is part of the program. For comparing only."""
-    if isinstance(value, functools.partial):
-        return f"functools.partial({fixed_name(value.func)})"
-    own = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if not isinstance(own, str):
-        return class_name(type(value))
-    module = getattr(value, "__module__", None)
-    return f"{module}.{own}" if module else own
-
-
 def has_surrogates(text: str) -> bool:
     """Whether a string has no UTF-8 form."""
     if text.isascii():
@@ -122,10 +111,19 @@ def _timedelta(value: timedelta) -> Node:
 def _path(value: pathlib.PurePath) -> Node:
     if type(value) is not type(pathlib.Path()) or has_surrogates(str(value)):
         return _lowered(type(value), f"pathlib.{type(value).__name__}", encode_str(str(value)))
+    if is_long(str(value)):
+        raise Refused(f"is a path of {len(str(value))} characters", "keep it as a string")
     return {"$": "path", "value": str(value)}
 
 
+def is_long(text: str) -> bool:
+    """Whether a string is too long to stand in the manifest."""
+    return len(text) * 4 > LONGEST_STR_BYTES and len(text.encode(errors="replace")) > LONGEST_STR_BYTES
+
+
 def _lowered(cls: type, name: str, state: Node) -> Node:
+    if isinstance(state, str) and is_long(state):
+        raise Refused(f"is a {cls.__name__} of {len(state)} characters", "keep it as a string or bytes")
     return {"$": "adapter", "name": name, "class": class_name(cls), "state": state}
 
 
@@ -203,7 +201,7 @@ def build(name: str, saved: Any) -> Any:
     """
     try:
         return BUILDERS[name](saved)
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
         raise DamageError(f"the manifest holds no valid {name}: {error}") from error
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from outlast.capture import containers, objects, values
+from outlast.capture import containers, fixed, objects, values
 from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, Refused
 from outlast.capture.kinds import Kinds
-from outlast.capture.names import segment, segments
+from outlast.capture.outline import Watch
+from outlast.capture.parts import check_part
 from outlast.errors import CaptureError
 from outlast.format.model import Node
+from outlast.format.paths import segment, segments
 
 _SHORT = 1024  # certainly no leaf
 DEEPEST = 100  # levels of JSON; the manifest's reader refuses deeper ones
@@ -32,24 +33,44 @@ class Walk:
 
     What is met twice (a mutable container, an object, exactly the same memory) is written once; the second
     place says ``same``. The walk keeps every object alive that it took an identity from.
+
+    Args:
+        kinds: which type is captured how.
+        watch: hears of all that a restore may be unable to make.
     """
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, watch: Watch | None = None) -> None:
+        self._watch = watch or Watch()
+        self._in_place = ""  # the path of the owner whose own arrays cannot take another shape
         self.pending: list[Pending] = []
         self._kinds = kinds
         self._seen: dict[Hashable, str] = {}
+        self._arrays: dict[str, int] = {}  # which object it was that stood there; the pending leaf keeps it alive
         self._open: dict[int, str] = {}
         self._alive: list[Any] = []
 
     def tree(self, state: Mapping[str, Any]) -> dict[str, Node]:
         """Return a node for each component."""
         self._check_names(state)
-        return {name: self.node(value, segment(name), 1) for name, value in state.items()}
+        self._told("", lambda: self._watch.components(state.keys()))
+        return {name: self._component(name, value) for name, value in state.items()}
+
+    def _component(self, name: str, value: Any) -> Node:
+        self._told(segment(name), lambda: self._watch.component(name, value, self._kinds.of(value)))
+        return self.node(value, segment(name), 1)
+
+    def _told(self, path: str, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Refused as verdict:
+            raise _refused(path or "the state", verdict.reason, verdict.remedy) from verdict
 
     def _check_names(self, state: Mapping[str, Any]) -> None:
         for name in state:
-            if type(name) is not str or not name or values.has_surrogates(name):
-                raise CaptureError(f"the state has a component named {name!r}", hint="name components by strings")
+            is_text = type(name) is str and name and not values.has_surrogates(name)
+            if not is_text or name.startswith("$") or values.is_long(name):
+                what = f"the state has a component named {str(name)[:80]!r}"
+                raise CaptureError(what, hint="name components by short strings that do not begin with $")
 
     def node(self, value: Any, path: str, depth: int) -> Node:
         """Return the node of a value; its leaves go to `pending`."""
@@ -65,7 +86,8 @@ class Walk:
     def _value(self, value: Any, *_: Any) -> Node:
         return values.ENCODERS[type(value)](value)
 
-    def _enum(self, value: Any, *_: Any) -> Node:
+    def _enum(self, value: Any, path: str, *_: Any) -> Node:
+        self._watch.member(path, type(value))
         return values.encode_enum(value)
 
     def _str(self, value: str, path: str, *_: Any) -> Node:
@@ -109,6 +131,7 @@ class Walk:
         return [self.node(item, f"{path}/{index}", depth) for index, item in enumerate(items)]
 
     def _deque(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        self._watch.deque(path, value.maxlen)
         return self._once(
             value,
             path,
@@ -125,6 +148,10 @@ class Walk:
             return {
                 key: self.node(item, place, depth + 1) for (key, item), place in zip(value.items(), places, strict=True)
             }
+        if len(set(map(repr, names))) != len(names):
+            raise _refused(
+                path, "has keys that a file cannot tell apart (several NaNs)", "use one such key, or strings"
+            )
         nodes = [self.node(item, place, depth + 3) for item, place in zip(value.values(), places, strict=True)]
         return {"$": "dict", "items": [[name, node] for name, node in zip(names, nodes, strict=True)]}
 
@@ -150,12 +177,15 @@ class Walk:
             return self._elements("frozenset", key, path, depth)
         if isinstance(kind.adapter, LeafAdapter) and kind.adapter.kind == "scalar":
             return kind.adapter.key(key)
-        if kind.name not in {"value", "enum", "str", "bytes"} or _is_long(key):
+        if kind.name == "enum":
+            return self._enum(key, path)
+        if kind.name not in {"value", "str", "bytes"} or _is_long(key):
             what = f"has a key or set element of the type {values.class_name(type(key))}"
             raise _refused(path, what, "use short strings, numbers, tuples of these, enums or dates")
         return self.node(key, path, depth)
 
     def _namedtuple(self, value: Any, path: str, depth: int, *_: Any) -> Node:
+        self._watch.member(path, type(value))
         fields = dict(zip(value._fields, value, strict=True))
         return self._fields("namedtuple", value, fields, path, depth)
 
@@ -165,6 +195,8 @@ class Walk:
     def _contents(self, value: Any, path: str, depth: int) -> Node:
         own = {} if getattr(value, "__dict__", None) is value else objects.attributes(value)
         name = containers.NAMES.get(type(value))
+        if name not in containers.MAKERS:
+            self._watch.container(path, type(value))
         if name and not own:
             return self._subclassed(value, name, self._inner(value, path, depth + 1))
         contents = self._inner(value, path, depth + 3)
@@ -187,9 +219,17 @@ class Walk:
     # objects
 
     def _dataclass(self, value: Any, path: str, depth: int, *_: Any) -> Node:
-        return self._once(value, path, lambda: self._fields("dataclass", value, objects.attributes(value), path, depth))
+        return self._once(value, path, lambda: self._attributes(value, path, depth))
+
+    def _attributes(self, value: Any, path: str, depth: int) -> Node:
+        fields = objects.attributes(value)
+        self._watch.object(path, type(value), fields)
+        return self._fields("dataclass", value, fields, path, depth)
 
     def _fields(self, kind: str, value: Any, fields: dict[str, Any], path: str, depth: int) -> Node:
+        odd = [name for name in fields if name.startswith("$") or values.has_surrogates(name)]
+        if odd:
+            raise Refused(f"has an attribute named {odd[0]!r}", "give it a name that does not begin with $")
         nodes = {name: self.node(item, f"{path}/{segment(name)}", depth + 2) for name, item in fields.items()}
         return {"$": kind, "class": values.class_name(type(value)), "fields": nodes}
 
@@ -199,8 +239,11 @@ class Walk:
     def _state(self, value: Any, path: str, depth: int) -> Node:
         name = values.class_name(type(value))
         if not objects.has_custom_state(type(value)):
-            state = self._entries(objects.attributes(value), path, depth + 1)
+            attributes = objects.attributes(value)
+            self._watch.object(path, type(value), attributes)
+            state = self._entries(attributes, path, depth + 1)
         else:
+            self._watch.object(path, type(value), ())
             state = self._inside(_called(value.__getstate__, "__getstate__"), path, depth + 1)
         return {"$": "object", "class": name, "state": state}
 
@@ -210,8 +253,11 @@ class Walk:
     def _lowered(self, value: Any, path: str, depth: int, adapter: Adapter) -> Node:
         lowered = _called(lambda: adapter.lower(value), f"the adapter {adapter.name}")
         if isinstance(lowered, Fixed):
-            return {"$": "fixed", "name": lowered.name}
+            return self._named(path, lowered.name, value)
+        outer, self._in_place = self._in_place, path if adapter.in_place else ""
         state = self._inside(lowered, path, depth + 1)
+        self._in_place = outer
+        _called(lambda: self._watch.adapted(path, value, adapter, state), f"the adapter {adapter.name}")
         return {"$": "adapter", "name": adapter.name, "class": values.class_name(type(value)), "state": state}
 
     def _inside(self, lowered: Any, path: str, depth: int) -> Node:
@@ -227,14 +273,24 @@ class Walk:
         if adapter.kind != "scalar":
             key = adapter.identity(value) or id(value)
             if key in self._seen:
-                return {"$": "same", "path": self._seen[key]}
+                is_view = self._arrays.get(self._seen[key]) != id(value)
+                return self._tie(path, self._seen[key]) | ({"view": True} if is_view else {})
             self._seen[key] = path
+            self._arrays[path] = id(value)
 
         def copy(out: memoryview) -> None:
             adapter.copy(value, out)
 
         self.pending.append(Pending(path, spec.dtype, spec.shape, spec.size_bytes, copy))
-        return {"$": adapter.kind, "leaf": path, **adapter.attributes(value)}
+        node = {"$": adapter.kind, "leaf": path, **adapter.attributes(value)}
+        in_place = bool(self._in_place) and self._in_place in {path, path.rpartition("/")[0]}
+        if adapter.kind != "scalar" and self._watch.array(path, adapter.kind, spec, in_place=in_place):
+            node["resized"] = True
+        return node
+
+    def _tie(self, path: str, first: str) -> dict[str, Node]:
+        self._watch.tie(path, first)
+        return {"$": "same", "path": first}
 
     def _identities(self, value: Any) -> list[Hashable]:
         adapter = self._kinds.of(value).adapter
@@ -249,7 +305,7 @@ class Walk:
                 "break the cycle, or give the class a __getstate__ that leaves the reference out",
             )
         if key in self._seen:
-            return {"$": "same", "path": self._seen[key]}
+            return self._tie(path, self._seen[key])
         self._alive.append(value)
         self._open[key] = path
         node = describe()
@@ -259,38 +315,16 @@ class Walk:
 
     # parts of the program
 
-    def _fixed(self, value: Any, *_: Any) -> Node:
-        return {"$": "fixed", "name": values.fixed_name(value)}
+    def _fixed(self, value: Any, path: str, *_: Any) -> Node:
+        check_part(value, self._kinds, self._is_captured)
+        return self._named(path, fixed.name(value), value if fixed.is_shared(value) else None)
 
-    def _function(self, value: Any, *_: Any) -> Node:
-        if value.__closure__ is not None:
-            raise Refused(
-                f"is the function {value.__qualname__} with captured variables (a closure)",
-                "keep the variables as state and make the function anew, outside the state",
-            )
-        return {"$": "fixed", "name": values.fixed_name(value)}
+    def _named(self, path: str, name: str, part: Any) -> Node:
+        self._watch.fixed(path, name, part)
+        return {"$": "fixed", "name": name}
 
-    def _method(self, value: Any, *_: Any) -> Node:
-        owner = getattr(value, "__self__", None)
-        known = owner is None or isinstance(owner, (type, types.ModuleType)) or id(owner) in {*self._open, *self._seen}
-        if not known:
-            raise Refused(
-                f"is the method {values.fixed_name(value)} of an object that is not captured before it",
-                "put the object itself into the state, before the method",
-            )
-        return {"$": "fixed", "name": values.fixed_name(value)}
-
-    def _partial(self, value: Any, path: str, depth: int, *_: Any) -> Node:
-        parts = (value.func, *value.args, *value.keywords.values())
-        for part in parts:
-            kind = self._kinds.of(part)
-            if not (kind.is_rebound or kind.name in {"method", "partial"}):
-                raise Refused(
-                    f"is a functools.partial that holds a {type(part).__name__}",
-                    "keep that as state of its own",
-                )
-            self.node(part, path, depth + 1)
-        return {"$": "fixed", "name": values.fixed_name(value)}
+    def _is_captured(self, owner: Any) -> bool:
+        return id(owner) in self._open or id(owner) in self._seen
 
     def _refuse(self, value: Any, *_: Any) -> Node:
         what, remedy = objects.refusal(type(value)) or ("", "")
@@ -315,9 +349,9 @@ class Walk:
         "adapter": _adapter,
         "leaf": _leaf,
         "fixed": _fixed,
-        "function": _function,
-        "method": _method,
-        "partial": _partial,
+        "function": _fixed,
+        "method": _fixed,
+        "partial": _fixed,
         "refused": _refuse,
     }
 

@@ -27,8 +27,8 @@ Leaves = Mapping[str, Leaf]
 Check = Callable[[dict[str, Any], Leaves], Iterable[Node]]  # checks a node's members, returns the nodes in it
 
 
-def check(root: Node, leaves: Leaves) -> None:
-    """Check every node under `root`.
+def check(root: Node, leaves: Leaves) -> bool:
+    """Check every node under `root`; say whether one of them is of the kind `same` (`places` checks where it points).
 
     Args:
         root: the tree, or a single node.
@@ -38,14 +38,17 @@ def check(root: Node, leaves: Leaves) -> None:
         DamageError: a node is none of the specification's, or names a leaf that is not there.
     """
     stack: list[Any] = [root]
+    has_ties = False
     while stack:
         node = stack.pop()
         if isinstance(node, dict):
+            has_ties = has_ties or node.get("$") == "same"
             stack.extend(_children(node, leaves))
         elif isinstance(node, (list, tuple)):
             stack.extend(node)
         else:
             _check_plain(node)
+    return has_ties
 
 
 def _children(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
@@ -120,7 +123,16 @@ def _array(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
         raise DamageError(f"leaf {leaf.path} of shape {list(leaf.shape)} stands as a scalar")
     if not isinstance(node.get("requires_grad", False), bool):
         raise DamageError(f"leaf {leaf.path}: requires_grad is neither true nor false")
+    if node.get("resized", True) is not True:
+        raise DamageError(f"leaf {leaf.path}: resized is {short(node['resized'])}, expected true or no such member")
+    _check_order(node.get("order", list(range(len(leaf.shape)))), leaf)
     return ()
+
+
+def _check_order(axes: Any, leaf: Leaf) -> None:
+    are_numbers = isinstance(axes, (list, tuple)) and all(type(axis) is int for axis in axes)
+    if not are_numbers or sorted(axes) != list(range(len(leaf.shape))):
+        raise DamageError(f"leaf {leaf.path}: order {short(axes)} does not name each of {len(leaf.shape)} axes once")
 
 
 def _str(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
@@ -187,6 +199,8 @@ def _same(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:  # noqa: ARG0
     _check_text(node["path"])
     if not node["path"]:
         raise DamageError("a node of kind 'same' names no path")
+    if node.get("view", True) is not True:
+        raise DamageError(f"view is {short(node['view'])}, expected true or no such member")
     return ()
 
 
@@ -214,9 +228,9 @@ _KINDS = {
     "set": _kind(_items, "items"),
     "frozenset": _kind(_items, "items"),
     "deque": _kind(_items, "items maxlen"),
-    "array": _kind(_array, "leaf"),
+    "array": _kind(_array, "leaf", "resized order"),
     "scalar": _kind(_array, "leaf"),
-    "tensor": _kind(_array, "leaf requires_grad"),
+    "tensor": _kind(_array, "leaf requires_grad", "resized order"),
     "date": _kind(_texts("iso"), "iso"),
     "datetime": _kind(_texts("iso"), "iso", "fold"),
     "time": _kind(_texts("iso"), "iso", "fold"),
@@ -228,5 +242,5 @@ _KINDS = {
     "dataclass": _kind(_fields, "class fields"),
     "namedtuple": _kind(_fields, "class fields"),
     "adapter": _kind(_state, "name class state"),
-    "same": _kind(_same, "path"),
+    "same": _kind(_same, "path", "view"),
 }

@@ -14,6 +14,7 @@ from outlast.format.digest import NAME, are_digests, is_digest
 from outlast.format.dtypes import itemsize
 from outlast.format.model import Extent, Leaf, Manifest, Part, StoredFile
 from outlast.format.names import ATTEMPT_LIMIT, STEP_LIMIT, CheckpointName, check_relative, part_rank
+from outlast.format.places import by_path
 from outlast.format.rows import INT_LIMIT
 from outlast.format.safetensors import MAX_HEADER_BYTES
 
@@ -44,8 +45,10 @@ def check(manifest: Manifest) -> None:
     leaves = {leaf.path: leaf for leaf in manifest.leaves}
     if not isinstance(manifest.tree, dict) or "$" in manifest.tree:
         raise DamageError("tree is not a table of components")
-    nodes.check(manifest.tree, leaves)
-    nodes.check(manifest.position, leaves)
+    if nodes.check(manifest.tree, leaves):
+        by_path(manifest.tree)
+    if nodes.check(manifest.position, leaves):
+        raise DamageError("position holds a node of the kind 'same', which has its place in the tree alone")
 
 
 def _check_head(manifest: Manifest) -> None:

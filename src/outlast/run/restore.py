@@ -98,11 +98,19 @@ def _try(
     _check_kind(manifest, found)
     with store.source(manifest) as source:
         source.check_parts()
-        return (
-            manifest,
-            manifest_bytes,
-            put_back(state, manifest.tree, source.leaves, _Heeding(source, heed), allow=allow),
-        )
+        if allow:
+            _check_all(source, heed)
+        report = put_back(state, manifest.tree, source.leaves, _Heeding(source, heed), allow=allow)
+    return manifest, manifest_bytes, report
+
+
+def _check_all(source: Source, heed: Callable[[], None]) -> None:
+    """Verify every leaf before the first live array is filled.
+
+    Damage half-way through would leave bytes of this checkpoint in arrays that the next older one may let alone.
+    """
+    for damage in source.damages(lambda _: heed()):
+        raise DamageError(f"{damage.leaf or damage.path}: {damage.what}", path=damage.path)
 
 
 def _check_kind(manifest: Manifest, found: Found) -> None:

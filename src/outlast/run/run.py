@@ -198,7 +198,8 @@ class Run:
         store = self._store = Store(self._path, create=True, clock=self._clock)
         for warning in store.warnings if store.is_new or not _is_local(store) else ():
             self._events.warn(warning)
-        self._check_space(capture.check(self._state))
+        self._began = capture.outline(self._state, self._allow)
+        self._check_space(self._began.size_bytes)
         self._exit_if_done()
         with ExitStack() as undo:
             if not self._notice.install():
@@ -247,6 +248,7 @@ class Run:
             events=self._events,
             control=control,
             flush=self._metrics.flush,
+            began=self._began,
         )
         self._keeper = Keeper(
             store=store,
@@ -290,7 +292,7 @@ class Run:
         self._positions.load(found.manifest.position)
         self._metrics.restore(found.manifest.metrics)
         self.restored = found.report
-        if found.report and found.report.problems:
+        if found.report and found.report.kept:
             self._events.warn(f"restored with differences that were allowed:\n{found.report}")
         elif found.report:
             self._events.tell("report", f"what was restored:\n{found.report}")

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from outlast.capture import Pool, snapshot
+from outlast.capture import Outline, Pool, snapshot
 from outlast.clock import Clock, iso
 from outlast.errors import DamageError, FencedError, OutlastError
 from outlast.format.model import Node
@@ -43,6 +43,7 @@ class Saver:
         events: where commits are told.
         control: the supervisor's folder, if there is one.
         flush: brings the metrics logged so far to the journal, before each commit.
+        began: how the state began: what a restart could not put back is refused at the save.
 
     Attributes:
         blocked_s: how long the last saves held the loop up.
@@ -59,12 +60,14 @@ class Saver:
         events: Events,
         control: Control | None,
         flush: Callable[[], None],
+        began: Outline | None = None,
     ) -> None:
         self.blocked_s: deque[float] = deque(maxlen=_REMEMBERED)
         self.latency_s: deque[float] = deque(maxlen=_REMEMBERED)
         self.last: Committed | None = None
         self._store, self._writer, self._pruner, self._keep = store, writer, pruner, keep
         self._events, self._control, self._flush = events, control, flush
+        self._began = began
         self._clock: Clock = store.clock
         self._pool = Pool()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outlast-saver")
@@ -84,7 +87,7 @@ class Saver:
         """
         self.wait()
         began = self._clock.monotonic()
-        taken = snapshot(state, self._pool)
+        taken = snapshot(state, self._pool, None if moment.done else self._began)
         draft = Draft(
             step=moment.step,
             tree=taken.tree,

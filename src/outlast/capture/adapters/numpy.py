@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.lib import recfunctions
 
+from outlast.capture import objects
 from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.strides import order_of, strides_of
 from outlast.capture.values import class_name
 from outlast.errors import DamageError
 from outlast.format.dtypes import itemsize
@@ -172,13 +174,29 @@ def _copy(array: np.ndarray[Any, Any], out: memoryview) -> None:
         np.copyto(np.ndarray(array.shape, stored, buffer=out), np.asarray(array), casting="unsafe")
 
 
+def _writable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Return the array, or a view of the same memory that can be written; None if the memory is read-only."""
+    if array.flags.writeable:
+        return array
+    base = array.base
+    while isinstance(base, np.ndarray) and not base.flags.writeable:
+        base = base.base
+    if not isinstance(base, np.ndarray):
+        return None
+    view = np.asarray(array).view()
+    view.flags.writeable = True
+    return view
+
+
 class Filled(Target):
     """A live array, filled in place; or a new one."""
 
-    __slots__ = ("_array", "_stored", "_temporary")
+    __slots__ = ("_array", "_live", "_stored", "_temporary")
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self._array = array
+        self._live = array
+        writable = _writable(array)
+        self._array = array if writable is None else writable
         self._stored = layout(array.dtype).stored
         self._temporary: np.ndarray[Any, Any] | None = None
 
@@ -196,7 +214,7 @@ class Filled(Target):
             self._temporary = None
 
     def value(self) -> Any:
-        return self._array
+        return self._live
 
 
 class FilledScalar(Filled):
@@ -223,21 +241,29 @@ class ArrayAdapter(LeafAdapter):
     def copy(self, value: Any, out: memoryview) -> None:
         _copy(value, out)
 
-    def attributes(self, value: Any) -> dict[str, Node]:  # noqa: ARG002
-        return {}
+    def attributes(self, value: Any) -> dict[str, Node]:
+        order = None if value.flags.c_contiguous else order_of(value.shape, value.strides, value.itemsize)
+        return {"order": order} if order else {}
+
+    def view(self, value: Any) -> Any:
+        return value.view()
 
     def fillable(self, value: Any) -> bool:
-        return bool(value.flags.writeable) and not (0 in value.strides and value.size > 1)
+        return _writable(value) is not None and not (0 in value.strides and value.size > 1)
 
-    def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:  # noqa: ARG002
-        return Filled(live if live is not None else _new(spec))
+    def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:
+        return Filled(live if live is not None else _new(spec, node))
 
 
-def _new(spec: LeafSpec) -> np.ndarray[Any, Any]:
+def _new(spec: LeafSpec, node: Node) -> np.ndarray[Any, Any]:
     dtype = dtype_named(spec.dtype)
     if math.prod(spec.shape) * dtype.itemsize != spec.size_bytes:
         raise DamageError(f"an array {spec.dtype}{list(spec.shape)} cannot have {spec.size_bytes} bytes")
-    return np.ndarray(spec.shape, dtype)
+    strides = [step * dtype.itemsize for step in strides_of(spec.shape, node)]
+    try:
+        return np.ndarray(spec.shape, dtype, strides=strides if "order" in node else None)
+    except MemoryError as error:
+        raise ValueError(f"this process cannot hold it: {error}") from error
 
 
 class ScalarAdapter(LeafAdapter):
@@ -268,7 +294,7 @@ class ScalarAdapter(LeafAdapter):
         return False
 
     def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:  # noqa: ARG002
-        return FilledScalar(_new(spec))
+        return FilledScalar(_new(spec, {}))
 
 
 class KeyAdapter(Adapter):
@@ -294,10 +320,15 @@ class SubclassAdapter(Adapter):
     name = "numpy.subclass"
     types = (np.ndarray,)
     same_class = True
+    in_place = True
 
     def lower(self, value: Any) -> Any:
         if isinstance(value, np.ma.MaskedArray):
             raise Refused("is a masked array", "keep its .data and its .mask as two arrays")
+        own = objects.attributes(value)
+        if own and not type(value).__module__.startswith("numpy"):
+            what = f"is a {class_name(type(value))} with attributes of its own ({', '.join(sorted(own))})"
+            raise Refused(what, objects.REGISTER)
         return np.asarray(value)
 
     def restore(self, value: Any, saved: Any) -> Any:
@@ -329,15 +360,15 @@ class BitGeneratorAdapter(Adapter):
 
     def lower(self, value: Any) -> Any:
         sequence = value.seed_seq
-        seed = sequence.state if isinstance(sequence, np.random.SeedSequence) else None
+        seed = sequence if isinstance(sequence, np.random.SeedSequence) else None
         return {"bits": value.state, "seed": seed}
 
     def restore(self, value: Any, saved: Any) -> Any:
         seed = saved["seed"]
-        if seed is None:
+        if seed is None or seed is value.seed_seq:
             value.state = saved["bits"]
         else:
-            value.__setstate__((saved["bits"], _sequence(seed)))
+            value.__setstate__((saved["bits"], seed))
         return value
 
     def build(self, saved: Any) -> Any:
@@ -348,17 +379,11 @@ class BitGeneratorAdapter(Adapter):
         return "" if saved == live else f"saved from the bit generator {saved}, the program has {live}"
 
 
-def _sequence(seed: dict[str, Any]) -> np.random.SeedSequence:
-    return np.random.SeedSequence(
-        seed["entropy"],
-        spawn_key=seed["spawn_key"],
-        pool_size=seed["pool_size"],
-        n_children_spawned=seed["n_children_spawned"],
-    )
+_SEED = ("entropy", "spawn_key", "pool_size")
 
 
 class SeedSequenceAdapter(Adapter):
-    """A seed sequence, replaced by one that goes on where the saved one stood."""
+    """A seed sequence: the live one goes on where the saved one stood, if both began alike; else a new one does."""
 
     name = "numpy.SeedSequence"
     types = (np.random.SeedSequence,)
@@ -368,11 +393,20 @@ class SeedSequenceAdapter(Adapter):
         return value.state
 
     def restore(self, value: Any, saved: Any) -> Any:
-        same = value.state == saved
-        return value if same else _sequence(saved)
+        live = value.state
+        ahead = saved["n_children_spawned"] - live["n_children_spawned"]
+        if ahead < 0 or not all(np.array_equal(live[name], saved[name]) for name in _SEED):
+            return self.build(saved)
+        value.spawn(ahead)  # the only way to make it count on
+        return value
 
     def build(self, saved: Any) -> Any:
-        return _sequence(saved)
+        return np.random.SeedSequence(
+            saved["entropy"],
+            spawn_key=saved["spawn_key"],
+            pool_size=saved["pool_size"],
+            n_children_spawned=saved["n_children_spawned"],
+        )
 
 
 class GeneratorAdapter(Adapter):

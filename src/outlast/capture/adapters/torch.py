@@ -5,7 +5,9 @@ Bytes move between tensor memory and the snapshot without NumPy, which knows no 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -14,6 +16,7 @@ from typing import Any
 import torch
 
 from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.strides import order_of, strides_of
 from outlast.errors import DamageError
 from outlast.format.model import Node
 
@@ -24,13 +27,8 @@ _NAMES = (
 )  # fmt: skip
 _DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES if hasattr(torch, name)}
 _NAMED = {dtype: name for name, dtype in _DTYPES.items()}
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 _FIXED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
-
-
-def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's elements in C order, as bytes; a view if it is contiguous."""
-    plain = tensor.detach().resolve_conj().resolve_neg().contiguous()
-    return plain.reshape(-1).view(torch.uint8)
 
 
 def _memory(tensor: torch.Tensor) -> memoryview:
@@ -40,13 +38,14 @@ def _memory(tensor: torch.Tensor) -> memoryview:
 
 
 class Filled(Target):
-    """A live tensor, filled in place; or a new one on the CPU."""
+    """A live tensor, filled in place; or a new one on the CPU. It then requires a gradient or not, as the saved one."""
 
-    __slots__ = ("_held", "_tensor")
+    __slots__ = ("_held", "_requires_grad", "_tensor")
 
-    def __init__(self, tensor: torch.Tensor) -> None:
+    def __init__(self, tensor: torch.Tensor, *, requires_grad: bool) -> None:
         self._tensor = tensor
         self._held = tensor
+        self._requires_grad = requires_grad
 
     def open(self) -> memoryview:
         if not self._tensor.numel():
@@ -61,7 +60,14 @@ class Filled(Target):
             self._held = self._tensor
 
     def value(self) -> Any:
-        return self._tensor
+        tensor = self._tensor
+        if tensor.requires_grad != self._requires_grad and tensor.is_leaf and _is_differentiable(tensor):
+            tensor.requires_grad_(self._requires_grad)
+        return tensor
+
+
+def _is_differentiable(tensor: torch.Tensor) -> bool:
+    return (tensor.dtype.is_floating_point or tensor.dtype.is_complex) and not tensor.is_inference()
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
@@ -80,43 +86,52 @@ class TensorAdapter(LeafAdapter):
         return LeafSpec(dtype=_NAMED[value.dtype], shape=tuple(value.shape), size_bytes=size)
 
     def identity(self, value: Any) -> Hashable | None:
-        if value.layout != torch.strided or not value.numel() or value.is_meta:
+        if value.is_nested or value.layout != torch.strided or not value.numel() or value.is_meta:
             return None
         place = value.device, value.data_ptr(), value.dtype
         return *place, value.shape, value.stride(), value.is_conj(), value.is_neg()
 
     def copy(self, value: Any, out: memoryview) -> None:
         if value.numel():
-            torch.frombuffer(out, dtype=torch.uint8).copy_(_flat(value))
+            flat = torch.frombuffer(out, dtype=torch.uint8)
+            flat.view(value.dtype).view(value.shape).copy_(value.detach())  # no copy between, whatever its strides
 
     def attributes(self, value: Any) -> dict[str, Node]:
-        return {"requires_grad": bool(value.requires_grad)}
+        order = order_of(value.shape, value.stride(), 1)
+        return {"requires_grad": bool(value.requires_grad)} | ({"order": order} if order else {})
+
+    def view(self, value: Any) -> Any:
+        return value.detach()
 
     def fillable(self, value: Any) -> bool:
         expanded = any(step == 0 and size > 1 for size, step in zip(value.shape, value.stride(), strict=True))
         return not expanded
 
     def target(self, live: Any | None, spec: LeafSpec, node: Node) -> Target:
-        return Filled(live if live is not None else _new(spec, requires_grad=node.get("requires_grad") is True))
+        return Filled(live if live is not None else _new(spec, node), requires_grad=node.get("requires_grad") is True)
 
 
-def _new(spec: LeafSpec, *, requires_grad: bool) -> torch.Tensor:
+def _new(spec: LeafSpec, node: Node) -> torch.Tensor:
     dtype = _DTYPES.get(spec.dtype)
     if dtype is None:
         raise ValueError(f"this PyTorch has no dtype {spec.dtype!r}")
     if math.prod(spec.shape) * dtype.itemsize != spec.size_bytes:
         raise DamageError(f"a tensor {spec.dtype}{list(spec.shape)} cannot have {spec.size_bytes} bytes")
-    tensor = torch.empty(spec.shape, dtype=dtype)
-    if requires_grad and (dtype.is_floating_point or dtype.is_complex):
-        tensor.requires_grad_()
-    return tensor
+    try:
+        return torch.empty_strided(spec.shape, strides_of(spec.shape, node), dtype=dtype)
+    except RuntimeError as error:
+        raise ValueError(f"this process cannot hold it: {error}") from error
 
 
 def _check(tensor: torch.Tensor) -> None:
     if torch.nn.parameter.is_lazy(tensor):
         raise Refused("is a parameter of a lazy module without a shape", "run one forward pass first")
+    if tensor.is_nested:
+        raise Refused("is a nested tensor", "keep the tensors that it is made of, as a list: tensor.unbind()")
+    if tensor.layout in _SPARSE:
+        raise Refused(f"is a sparse tensor ({tensor.layout})", "keep its indices and values, or to_dense()")
     if tensor.layout != torch.strided:
-        raise Refused(f"is a sparse tensor ({tensor.layout})", "keep its indices() and values(), or to_dense()")
+        raise Refused(f"is a tensor of the layout {tensor.layout}", "keep it as a plain one: tensor.to_dense()")
     if tensor.is_meta:
         raise Refused("is a tensor on the meta device, without data", "materialize it first (to_empty)")
     if hasattr(type(tensor), "__tensor_flatten__"):
@@ -131,8 +146,12 @@ class ModuleAdapter(Adapter):
     name = "torch.module"
     types = (torch.nn.Module,)
     exact_keys = True
+    in_place = True
 
     def lower(self, value: Any) -> Any:
+        if _has_keep_vars(value):
+            with contextlib.suppress(RuntimeError):  # a hook that cannot work with parameters: it will with tensors
+                return dict(value.state_dict(keep_vars=True))
         return dict(value.state_dict())
 
     def restore(self, value: Any, saved: Any) -> Any:
@@ -140,6 +159,16 @@ class ModuleAdapter(Adapter):
         state._metadata = getattr(value.state_dict(), "_metadata", None)  # type: ignore[attr-defined]  # noqa: SLF001
         value.load_state_dict(state, strict=True)
         return value
+
+
+def _has_keep_vars(module: torch.nn.Module) -> bool:
+    """Whether a module can show its parameters themselves: its class may have a state_dict of its own."""
+    parameters = inspect.signature(module.state_dict).parameters.values()
+    return any(one.name == "keep_vars" or one.kind is one.VAR_KEYWORD for one in parameters)
+
+
+_SHAPES = "parameter_shapes"  # kept beside the optimizer's own state: it numbers its parameters, and no more
+_NAMED_MISFITS = 3
 
 
 class OptimizerAdapter(Adapter):
@@ -150,33 +179,60 @@ class OptimizerAdapter(Adapter):
     same_class = True
 
     def lower(self, value: Any) -> Any:
-        return value.state_dict()
+        return {**value.state_dict(), _SHAPES: _shapes(value)}
 
     def restore(self, value: Any, saved: Any) -> Any:
-        value.load_state_dict(saved)
-        for live, group in zip(value.param_groups, saved["param_groups"], strict=True):
+        state = {name: item for name, item in saved.items() if name != _SHAPES}
+        value.load_state_dict(state)
+        for live, group in zip(value.param_groups, state["param_groups"], strict=True):
             for parameter, number in zip(live["params"], group["params"], strict=True):
-                if number in saved["state"]:
-                    value.state[parameter] = _exact(value.state[parameter], saved["state"][number])
+                if number in state["state"]:
+                    value.state[parameter] = _exact(value.state[parameter], state["state"][number], parameter)
         return value
 
     def compare(self, value: Any, state: Node) -> str:
         saved = [len(group["params"]) for group in state["param_groups"]]
         live = [len(group["params"]) for group in value.param_groups]
-        if saved == live:
-            return ""
-        return f"saved with {saved} parameters in its groups, the program has {live}"
+        if saved != live:
+            return f"saved with {saved} parameters in its groups, the program has {live}"
+        pairs = list(enumerate(zip(state["param_groups"], value.param_groups, strict=True)))
+        names = [(index, one.get("param_names"), other.get("param_names")) for index, (one, other) in pairs]
+        shapes = zip(state.get(_SHAPES, ()), _shapes(value), strict=False)
+        return _misfit("is named", [row for row in names if row[1] and row[2]]) or _misfit(
+            "has the shape", [(index, one, other) for index, (one, other) in enumerate(shapes)]
+        )
 
 
-def _exact(loaded: Any, saved: Any) -> Any:
-    """Return the loaded state with every tensor as saved: loading casts it to its parameter's dtype."""
+def _shapes(optimizer: torch.optim.Optimizer) -> list[list[list[int]]]:
+    return [[list(parameter.shape) for parameter in group["params"]] for group in optimizer.param_groups]
+
+
+def _misfit(verb: str, groups: list[tuple[int, Any, Any]]) -> str:
+    """Say which parameters of which groups were others when the optimizer was saved."""
+    found = [
+        f"parameter {number} of group {index} {verb} {new}, it was {old} when it was saved"
+        for index, saved, live in groups
+        for number, (old, new) in enumerate(zip(saved, live, strict=True))
+        if old != new
+    ]
+    more = f"; and {len(found) - _NAMED_MISFITS} more" if len(found) > _NAMED_MISFITS else ""
+    return "; ".join(found[:_NAMED_MISFITS]) + more
+
+
+def _exact(loaded: Any, saved: Any, parameter: torch.Tensor) -> Any:
+    """Return the state as saved, on the loaded one's device: loading casts tensors, and spoils what is none."""
     if isinstance(saved, torch.Tensor):
+        if not isinstance(loaded, torch.Tensor):
+            return saved.to(device=parameter.device)
         return loaded if loaded.dtype == saved.dtype else saved.to(device=loaded.device)
     if isinstance(saved, dict):
-        return {key: _exact(loaded[key], item) for key, item in saved.items()}
+        held = loaded if isinstance(loaded, dict) else {}
+        return {key: _exact(held.get(key), item, parameter) for key, item in saved.items()}
     if isinstance(saved, (list, tuple)):
-        return type(saved)(_exact(one, other) for one, other in zip(loaded, saved, strict=True))
-    return loaded
+        fits = isinstance(loaded, (list, tuple)) and len(loaded) == len(saved)
+        pairs = zip(loaded if fits else [None] * len(saved), saved, strict=True)
+        return type(saved)(_exact(one, other, parameter) for one, other in pairs)
+    return saved
 
 
 class GeneratorAdapter(Adapter):

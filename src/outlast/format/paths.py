@@ -1,4 +1,4 @@
-"""Names of leaves: how keys become path segments, the same way at capture and at restore.
+"""Paths of nodes and leaves: how keys become path segments, the same way at capture and at restore.
 
 They are made from the nodes of keys, not from the keys: a `repr` changes with versions and hash seeds.
 Segments are unique among siblings and "/" occurs only between them, so a path is unique in a tree.
@@ -39,7 +39,7 @@ def segments(keys: Iterable[Node]) -> list[str]:
 def _text(key: Node) -> str:
     if not isinstance(key, dict):
         return key if isinstance(key, str) else json.dumps(key)
-    if "items" in key:
+    if isinstance(key.get("items"), (list, tuple)):
         return "(" + ", ".join(_text(item) for item in key["items"]) + ")"
     parts = (key[name] for name in ("name", "value", "iso", "bits", "base64", "state") if name in key)
     return " ".join(_text(part) for part in parts) or json.dumps(key)
