@@ -72,9 +72,11 @@ class _Appender:
                 self._owner.write_all(self._fd, [data])
                 if sync:
                     self._owner.calls.fsync(self._fd)
-            except OSError:
+            except OSError as e:
                 with suppress(OSError):  # what was cut off then stays: readers skip it, the next line begins anew
                     self._owner.calls.truncate(self._fd, self._size_bytes)
+                if isinstance(e, FileNotFoundError):  # of an open file: the storage has lost it
+                    raise StorageError(f"{self._owner.root}/{self._path}: {e.strerror}") from e
                 raise
         self._size_bytes += len(data)
 

@@ -17,7 +17,7 @@ from outlast.errors import BusyError, FencedError, OutlastError, SpaceError, Sto
 from outlast.format.names import CheckpointName
 from outlast.store import journal as journals
 from outlast.store.journal import AttemptLog, Journal
-from outlast.store.layout import JOURNAL, journal_path
+from outlast.store.layout import JOURNAL, journal_path, read_whole
 
 HEARTBEAT_S = 10.0
 SILENT_S = 60.0  # six heartbeats; also as long as NFS may show an old time stamp
@@ -119,14 +119,22 @@ def claim(
         line = journals.line(0, clock, "claim", fields)
         try:
             backlog = _create(backend, path, line, needs_room=role == RUN)
+            backend.sync(JOURNAL)
+            journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
         except FileExistsError:
             continue  # somebody else was quicker: judge again, by them
-        journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
-        lease = Lease(attempt=number, journal=journal, backend=backend, clock=clock, since_s=clock.monotonic())
-        with ended_on_error(lease):
-            backend.sync(JOURNAL)
-        return lease
+        except OutlastError:
+            _disown(backend, clock, path, line)
+            raise
+        return Lease(attempt=number, journal=journal, backend=backend, clock=clock, since_s=clock.monotonic())
     raise StorageError(f"{backend.root}: no attempt could be claimed in {_TRIES} tries")
+
+
+def _disown(backend: Posix, clock: Clock, path: str, line: bytes) -> None:
+    """End a claim that was published though making it failed: else it would lock out the next one."""
+    with suppress(OutlastError, FileNotFoundError):  # the first error is the one to see; at worst the next one waits
+        if read_whole(backend, path) == line:
+            Journal(backend.appender(path), clock, seq=1).record("ended", outcome="failed")
 
 
 @contextmanager
