@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import copy
 import json
 import math
 import random
@@ -119,11 +120,11 @@ def test_a_sealed_table_with_anything_in_it_is_refused_or_keeps_the_rules(manife
         owner = at(table, path)
         action = data.draw(st.sampled_from(["put", "drop", "twice"]))
         if action == "put":
-            owner[key] = data.draw(SUBSTITUTES)
+            owner[key] = copy.deepcopy(data.draw(SUBSTITUTES))  # of its own: else a table may come to hold itself
         elif action == "drop":
             del owner[key]
         elif isinstance(owner, list):
-            owner.append(owner[key])
+            owner.append(copy.deepcopy(owner[key]))
     try:
         found = decode(sealed(table))
     except (DamageError, VersionError):
