@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
-import copy
 import json
 import math
 import random
