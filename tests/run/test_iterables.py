@@ -3,6 +3,7 @@
 # ruff: noqa: NPY002  (the global generator, as users have it)
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import outlast
 from outlast.errors import CaptureError, MismatchError, UsageError
 from outlast.run import draws
 from outlast.run.iterables import resume
@@ -330,8 +332,145 @@ def test_owned_generators_are_found_and_others_left_alone():
 
     holder = Holder()
     found = draws.owned(holder, "x")
-    assert sorted(found) == ["x.gen", "x.inner.rng", "x.list.0", "x.old"]
+    held = [name for name in found if ":" not in name]  # and those of this module
+    assert sorted(held) == ["x.gen", "x.inner.rng", "x.list.0", "x.old"]
     states = draws.unpacked(json.loads(json.dumps(draws.packed(draws.take(found)))))
     first = (holder.inner["rng"].random(), holder.list[0].gauss(), holder.old.standard_normal())
     draws.put_back(found, states)
     assert first == (holder.inner["rng"].random(), holder.list[0].gauss(), holder.old.standard_normal())
+
+
+# -- the same data as at the save -------------------------------------------------------------------------
+
+
+def drawn_anew(path, leave_at=None, kind=list):
+    """The order of each epoch comes from a generator in the state, which has moved on when the program comes again."""
+    state = {"rng": np.random.default_rng(0), "seen": []}
+    with outlast.Run(path, state, every=10_000) as run:
+        for _ in run.range(3, "epoch"):
+            order = kind(state["rng"].permutation(10))
+            for i in run.iterate(order, "batch"):
+                state["seen"].append(int(i))
+                if len(state["seen"]) == leave_at:
+                    run.leave()
+    return state["seen"]
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, torch.as_tensor, lambda order: order.tolist()], ids=["np", "torch", "list"]
+)
+def test_an_order_that_is_drawn_anew_goes_on_as_it_was(tmp_path, kind, capfd):
+    expected = drawn_anew(tmp_path / "undisturbed", kind=kind)
+    for at in (1, 10, 14, 29):
+        with pytest.raises(outlast.Preempted):
+            drawn_anew(tmp_path / f"at{at}", at, kind)
+        assert drawn_anew(tmp_path / f"at{at}", kind=kind) == expected, at
+    assert "going on with those of the save" in capfd.readouterr().err
+
+
+def over(path, items, leave_at=None):
+    seen = []
+    with outlast.Run(path, {"x": 1}, every=10_000) as run:
+        for item in run.iterate(items, "item"):
+            seen.append(item)
+            if len(seen) == leave_at:
+                run.leave()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["a", "b", "c"], ["a", "x", "c"]),
+        ([(1, "a"), (2, "b")], [(2, "b"), (1, "a")]),
+        (range(5), range(1, 6)),
+        (np.arange(30_000), np.arange(30_000) + 1),
+        (np.arange(6.0), np.arange(6.0) + 1),
+        (torch.arange(6.0).reshape(3, 2), torch.ones(3, 2)),
+    ],
+    ids=["texts", "pairs", "range", "large", "floats", "tensor"],
+)
+def test_other_data_are_a_mismatch(tmp_path, first, second):
+    with pytest.raises(outlast.Preempted):
+        over(tmp_path / "s", first, 1)
+    with pytest.raises(MismatchError, match="is over other data than at the save"):
+        over(tmp_path / "s", second)
+    assert len(over(tmp_path / "s", first)) == len(first) - 1
+
+
+def test_a_stream_that_gives_other_items_is_a_mismatch(tmp_path):
+    with pytest.raises(outlast.Preempted):
+        over(tmp_path / "s", iter("abcdef"), 3)
+    with pytest.raises(MismatchError, match="gives other items than it gave before the save"):
+        over(tmp_path / "s", iter("axcdef"))
+    assert over(tmp_path / "s", iter("abcdef")) == ["d", "e", "f"]
+
+
+class Augmenting:
+    """Its items are random choices, read by index."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        return index + random.random()
+
+
+def nested(path, leave_at=None):
+    random.seed(5)
+    state = {"rng": outlast.RNG(), "seen": []}
+    with outlast.Run(path, state, every=10_000) as run:
+        for item in run.iterate(Augmenting(), "item"):
+            for _ in run.range(3, "inner"):
+                state["seen"].append((item, random.random()))
+                if len(state["seen"]) == leave_at:
+                    run.leave()
+    return state["seen"]
+
+
+def test_an_item_that_is_read_again_makes_the_same_random_choices(tmp_path):
+    expected = nested(tmp_path / "undisturbed")
+    for at in range(1, 15):
+        with pytest.raises(outlast.Preempted):
+            nested(tmp_path / f"at{at}", at)
+        assert nested(tmp_path / f"at{at}") == expected, at
+
+
+GENERATOR = np.random.default_rng(1)
+
+
+class Slotted:
+    __slots__ = ("rng",)
+
+    def __init__(self):
+        self.rng = random.Random(1)
+
+    def choose(self, x):
+        return x + self.rng.random()
+
+
+def closed(generator):
+    return lambda x: x + generator.random()
+
+
+class Holder:
+    def __init__(self, held):
+        self.boxes = [[(1, 2)] * 40] * 60 + [[i, str(i)] for i in range(4)]
+        self.held = held
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        functools.partial(Slotted.choose, Slotted()),
+        Slotted().choose,
+        Slotted(),
+        closed(random.Random(2)),
+        {"deep": [{"er": Slotted()}]},
+    ],
+    ids=["partial", "method", "slots", "closure", "deep"],
+)
+def test_generators_are_found_where_people_keep_them(held):
+    found = draws.owned(Holder(held), "data")
+    assert any(isinstance(source.held, random.Random) for source in found.values())
+    assert any(source.held is GENERATOR for source in found.values()), "of the module of the class"

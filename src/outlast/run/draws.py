@@ -7,20 +7,24 @@ alone.
 
 from __future__ import annotations
 
+import functools
 import random
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from outlast.format.model import Node
 from outlast.run.packing import pack, unpack
 
-_DEEPEST = 5
+_DEEPEST = 6
 _WIDEST = 64
-_MOST = 2000
+_MOST = 2000  # objects that may hold others; numbers, texts and arrays do not count
+_LIBRARIES = frozenset({"torch", "numpy", "torchdata", "torchvision", "outlast"})
+_PLAIN = (int, float, complex, str, bytes, bytearray, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +85,66 @@ def move_on() -> None:
 
 
 def owned(root: Any, label: str, *, but: object = None) -> dict[str, Source]:
-    """Return the generators that an object holds, in its attributes and in those of what it holds, but for `but`."""
-    return dict(_walk(root, label, {id(but)}, 0))
+    """Return the generators that an object holds, in its attributes and in those of what it holds, but for `but`.
+
+    Also those of functions and methods that it holds, and of the module that its class is from: near ones first.
+    """
+    return dict(_walk(root, label, {id(but)}))
 
 
-def _walk(value: Any, label: str, seen: set[int], depth: int) -> Iterator[tuple[str, Source]]:
-    if id(value) in seen or depth > _DEEPEST or len(seen) > _MOST:
-        return
-    seen.add(id(value))
-    source = _source(value)
-    if source is not None:
-        yield label, source
-        return
-    for name, inner in _children(value):
-        yield from _walk(inner, f"{label}.{name}", seen, depth + 1)
+def _walk(root: Any, label: str, seen: set[int]) -> Iterator[tuple[str, Source]]:
+    level: list[tuple[str, Any]] = [(label, root)]
+    for _ in range(_DEEPEST):
+        below: list[tuple[str, Any]] = []
+        for name, value in level:
+            if isinstance(value, _PLAIN) or id(value) in seen or len(seen) > _MOST:
+                continue
+            seen.add(id(value))
+            source = _source(value)
+            if source is not None:
+                yield name, source
+            else:
+                below += [(f"{name}.{inner}", one) for inner, one in _children(value)]
+        level = below
 
 
 def _children(value: Any) -> list[tuple[Any, Any]]:
-    if isinstance(value, dict):
-        return list(value.items()) if len(value) <= _WIDEST else []
-    if isinstance(value, (list, tuple)):
-        return list(enumerate(value)) if len(value) <= _WIDEST else []
+    if isinstance(value, (dict, list, tuple)):
+        if len(value) > _WIDEST:
+            return []
+        return list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+    if isinstance(value, functools.partial):
+        return [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
+    if isinstance(value, MethodType):
+        return [("self", value.__self__)]
+    if isinstance(value, FunctionType):
+        return [*_closure(value), *_globals(value.__module__)]
     if isinstance(value, (type, ModuleType)):
         return []
-    return list(getattr(value, "__dict__", {}).items())
+    slots = [(name, getattr(value, name, None)) for name in _slots(type(value))]
+    return [*getattr(value, "__dict__", {}).items(), *slots, *_globals(type(value).__module__)]
+
+
+def _slots(cls: type) -> Iterator[str]:
+    for base in cls.__mro__:
+        names = vars(base).get("__slots__", ())
+        yield from (names,) if isinstance(names, str) else names
+
+
+def _closure(function: FunctionType) -> list[tuple[str, Any]]:
+    found = []
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # not filled yet
+            found.append((name, cell.cell_contents))
+    return found
+
+
+def _globals(module: str) -> list[tuple[str, Any]]:
+    """Return the generators among the names of a user's module: libraries keep theirs to themselves."""
+    found = vars(sys.modules[module]) if module in sys.modules else {}
+    if module.partition(".")[0] in sys.stdlib_module_names | _LIBRARIES:
+        return []
+    return [(f"{module}:{name}", value) for name, value in found.items() if _source(value) is not None]
 
 
 def _source(value: Any) -> Source | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from outlast.errors import MismatchError, UsageError
 from outlast.format.model import Node
-from outlast.run import draws, loader
+from outlast.run import draws, loader, marks
 from outlast.run.packing import pack, unpack
 from outlast.run.position import Loop
 from outlast.run.shield import shielded
@@ -91,18 +91,61 @@ def _is_sequence(source: Any) -> bool:
 
 
 def _sequence(
-    source: Any, loop: Loop, _notice_pending: Callable[[], bool], _warn: Callable[[str], object]
+    source: Any, loop: Loop, _notice_pending: Callable[[], bool], warn: Callable[[str], object]
 ) -> Iterator[Any]:
+    if loop.was_restored:
+        source, is_other = marks.check(source, loop.extra.get("mark"), loop.path)
+        if is_other:
+            warn(f"loop {loop.path} is over other numbers than at the save: going on with those of the save")
+    else:
+        loop.extra["mark"] = marks.mark(source)
     if hasattr(source, "__len__") and len(source) < loop.start:
         raise _too_short(loop, len(source))
+    fetch = _Fetching(source, loop)
     for index in itertools.count(loop.start):
         if hasattr(source, "__len__") and index >= len(source):
             return
         try:
-            item = source[index]
+            item = fetch(index)
         except IndexError:
             return
         yield item
+
+
+class _Fetching:
+    """Reads items of a sequence; one that is read again after a restart makes the same random choices.
+
+    So it is if its pass was under way at the save, in a loop within this one.
+    """
+
+    def __init__(self, source: Any, loop: Loop) -> None:
+        self._source, self._loop = source, loop
+        self._before: draws.States | None = None
+        self._delivered = loop.done
+        saved = loop.extra.pop("before", None)
+        self._again = draws.unpacked(saved) if isinstance(saved, dict) else None
+        self._sources = {} if marks.is_known(source) else {**draws.shared(), **draws.owned(source, "data")}
+        loop.at_dump = self._dump
+
+    def __call__(self, index: int) -> Any:
+        again, self._again = self._again, None
+        self._before = again or (draws.take(self._sources) if self._is_wanted() else None)
+        if again is None:
+            item = self._source[index]
+        else:
+            present = draws.take(self._sources)
+            draws.put_back(self._sources, again)
+            item = self._source[index]
+            draws.put_back(self._sources, present)
+        self._delivered = index + 1
+        return item
+
+    def _is_wanted(self) -> bool:
+        return bool(self._sources) and (self._loop.holds_loops or not self._loop.done)
+
+    def _dump(self) -> dict[str, Node]:
+        under_way = self._delivered > self._loop.done and self._before
+        return {"before": draws.packed(self._before)} if under_way and self._before else {}
 
 
 # -- objects that know where they are --------------------------------------------------------------------
@@ -180,7 +223,11 @@ def _iterable(
 ) -> Iterator[Any]:
     """Read from the beginning, with the generators as they were then."""
     delivered = loop.done
-    loop.at_dump = lambda: {"under_way": delivered > loop.done}
+    mark = mark_before = 0  # of the items delivered, and without the one under way
+    loop.at_dump = lambda: {
+        "under_way": delivered > loop.done,
+        "mark": mark_before if delivered > loop.done else mark,
+    }
     sources = draws.shared()
     present = draws.take(sources)
     under_way: list[Any] = []
@@ -192,14 +239,26 @@ def _iterable(
         draws.put_back(sources, draws.unpacked(loop.extra["rng"]))
         iterator = iter(source)
         wanted = loop.done + bool(loop.extra.pop("under_way"))
-        skipped = sum(1 for _ in itertools.islice(iterator, loop.done))
+        saved_mark, skipped = loop.extra.pop("mark"), 0
+        for item in itertools.islice(iterator, loop.done):
+            skipped, mark = skipped + 1, marks.item_mark(item, mark)
+        if skipped == loop.done and mark != saved_mark:
+            raise _others(loop, source)
         under_way = list(itertools.islice(iterator, wanted - skipped))
         draws.put_back(sources, present)
         if skipped + len(under_way) < wanted:
             raise _too_short(loop, skipped)
     for item in itertools.chain(under_way, loader.deliver(iterator, notice_pending)):
         delivered += 1
+        mark_before, mark = mark, marks.item_mark(item, mark)
         yield item
+
+
+def _others(loop: Loop, source: Any) -> MismatchError:
+    return MismatchError(
+        f"loop {loop.path}: the {type(source).__name__} gives other items than it gave before the save",
+        hint="it must begin anew each time, and draw only from generators that nothing else in the loop draws from",
+    )
 
 
 def _slow(source: Any, loop: Loop) -> str:

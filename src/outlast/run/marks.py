@@ -1,0 +1,132 @@
+"""Whether data are what they were: what a loop over a sequence or an iterable keeps of it, to compare after a restart.
+
+Small sequences of whole numbers (the order of an epoch, mostly drawn anew by the program) are kept themselves. Of all
+else a checksum of what can be told quickly: marks are for mistakes, not for proof.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from outlast.errors import MismatchError
+from outlast.format.model import Node
+from outlast.run.packing import pack, unpack
+
+_MOST_KEPT = 20_000
+_SAMPLES = 256
+_MOST_BYTES = 64 << 20
+_ITEM_BYTES = 4096
+_PLAIN = (int, float, complex, str, bytes, type(None))
+
+
+def mark(source: Any) -> Node:
+    """Return what to keep of a sequence; None for one of which nothing can be told without reading it."""
+    numbers = _numbers(source)
+    if numbers is not None:
+        return {"numbers": pack(numbers.tobytes())}
+    checksum = _checksum(source, len(source)) if is_known(source) else None
+    return None if checksum is None else {"length": len(source), "checksum": checksum}
+
+
+def check(source: Any, kept: Node, path: str) -> tuple[Any, bool]:
+    """Return the sequence to go on with, and whether it is another one than the program's: the one that was kept.
+
+    Raises:
+        MismatchError: it is not what it was, and was too large to be kept.
+    """
+    if not isinstance(kept, dict):
+        return source, False
+    if "numbers" in kept:
+        saved = array("q", unpack(kept["numbers"]))
+        if len(source) < len(saved):
+            return source, False
+        now = _numbers(source, len(saved))
+        return (source, False) if now == saved else (_like(source, saved), True)
+    length = kept.get("length", 0)
+    if len(source) >= length and _checksum(source, length) != kept.get("checksum"):
+        raise MismatchError(
+            f"loop {path} is over other data than at the save: some of its first {length} items differ",
+            hint="make it from what the state holds, or in the same order each time; or name a new store",
+        )
+    return source, False
+
+
+def item_mark(item: Any, before: int) -> int:
+    """Return the checksum of a stream after one more item; what cannot be told quickly is left out."""
+    raw = _raw(item)
+    return before if raw is None else zlib.crc32(raw, before)
+
+
+def is_known(source: Any) -> bool:
+    """Say whether reading an item does nothing but that: it is a sequence or an array."""
+    return isinstance(source, Sequence) or _is_array(source)
+
+
+def _is_array(value: Any) -> bool:
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    return (numpy is not None and isinstance(value, numpy.ndarray)) or (
+        torch is not None and isinstance(value, torch.Tensor)
+    )
+
+
+def _numbers(source: Any, length: int | None = None) -> array[int] | None:
+    """Return the first items as whole numbers, if they are such and few; all of them without `length`."""
+    if isinstance(source, range) or (not isinstance(source, (list, tuple)) and not _is_array(source)):
+        return None
+    if len(getattr(source, "shape", (0,))) != 1 or len(source) < (length or 1):
+        return None
+    length = len(source) if length is None else length
+    if length > _MOST_KEPT or "float" in str(getattr(source, "dtype", "")):
+        return None
+    items = source[:length].tolist() if _is_array(source) else source[:length]
+    if not all(type(item) is int for item in items):
+        return None
+    try:
+        return array("q", items)
+    except OverflowError:
+        return None
+
+
+def _like(source: Any, numbers: array[int]) -> Any:
+    """Return numbers as a sequence of the type that the program has."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None and isinstance(source, numpy.ndarray):
+        return numpy.array(numbers, dtype=source.dtype)
+    if torch is not None and isinstance(source, torch.Tensor):
+        return torch.tensor(numbers.tolist(), dtype=source.dtype, device=source.device)
+    return numbers.tolist()
+
+
+def _checksum(source: Any, length: int) -> int:
+    if isinstance(source, range):
+        return zlib.crc32(repr((source.start, source.step)).encode())
+    if _is_array(source):
+        return _array_checksum(source[:length])
+    step = max(1, length // _SAMPLES)
+    found = 0
+    for at in range(0, length, step):
+        found = item_mark(source[at], found)
+    return found
+
+
+def _array_checksum(values: Any) -> int:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(values, torch.Tensor):
+        values = values.detach().reshape(len(values), -1)[:, :_SAMPLES].to("cpu", torch.float64).numpy()
+    step = max(1, values.nbytes // _MOST_BYTES)
+    return zlib.crc32(values[::step].tobytes(), zlib.crc32(str(values.dtype).encode()))
+
+
+def _raw(item: Any, depth: int = 0) -> bytes | None:
+    if isinstance(item, _PLAIN):
+        return repr(item).encode(errors="replace")[:_ITEM_BYTES]
+    if isinstance(item, (list, tuple)) and depth < 2 and len(item) <= _SAMPLES:  # noqa: PLR2004  (pairs of lists)
+        return b",".join(_raw(inner, depth + 1) or b"?" for inner in item)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(item, (numpy.ndarray, numpy.generic)) and item.nbytes <= _ITEM_BYTES:
+        return bytes(item.tobytes())
+    return None
