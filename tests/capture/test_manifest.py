@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import numpy as np
-import pytest
+import torch
 
 from capture.kit import DictSource, identical
 from capture.test_arrays import DTYPES, filled
@@ -116,7 +116,6 @@ def test_the_deepest_state_passes():
 
 
 def test_every_torch_dtype_has_the_size_that_the_format_says():
-    torch = pytest.importorskip("torch")
     from outlast.capture.adapters.torch import _DTYPES
 
     assert all(itemsize(name) == dtype.itemsize for name, dtype in _DTYPES.items())

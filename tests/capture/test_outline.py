@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from capture.kit import Saved, identical
 from outlast.capture import Adapter, Pool, outline, register, snapshot
@@ -162,7 +163,6 @@ def test_an_object_of_another_known_class_takes_a_place():
 
 
 def test_model_weights_kept_aside():
-    torch = pytest.importorskip("torch")
     import copy
 
     def build():
@@ -229,7 +229,6 @@ def test_refused_at_the_save(build, change, path, reason, remedy):
 
 
 def test_modules_and_optimizers_that_change_are_refused():
-    torch = pytest.importorskip("torch")
 
     def build():
         model = torch.nn.Linear(2, 2)
@@ -281,7 +280,6 @@ def test_arrays_that_the_run_resized_are_bound_anew():
 
 
 def test_tensors_that_the_run_resized_are_bound_anew():
-    torch = pytest.importorskip("torch")
 
     def change(state):
         state["t"] = torch.cat([state["t"], torch.ones(1)])
@@ -322,7 +320,6 @@ def test_namespaces_are_made():
 
 
 def test_extra_state_of_a_module_may_grow():
-    torch = pytest.importorskip("torch")
 
     class Extra(torch.nn.Linear):
         held = None
@@ -346,7 +343,6 @@ def test_extra_state_of_a_module_may_grow():
 
 
 def test_equal_devices_are_one_part_of_the_program():
-    torch = pytest.importorskip("torch")
     begin = [torch.device("cpu"), torch.device("cpu", 0), torch.device("cpu")]
     _, live = again(lambda: {"l": list(begin)}, lambda s: s["l"].append(torch.device("cpu")))
     assert live["l"] == [*begin, torch.device("cpu")]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import pytest
+import torch
 
 from capture.kit import Saved, roundtrip
 from outlast.capture import RNG, Pool, check, snapshot
 from outlast.errors import CaptureError, MismatchError
 
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 DTYPES = [

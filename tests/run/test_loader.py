@@ -504,7 +504,7 @@ def compare_order(make, settings):
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 def test_stateful_data_loader():
     with warnings_ignored():
-        stateful = pytest.importorskip("torchdata.stateful_dataloader")
+        from torchdata import stateful_dataloader as stateful
 
     def make():
         return stateful.StatefulDataLoader(Digits(augment=False), batch_size=4, shuffle=True)
