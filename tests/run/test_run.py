@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 import os
 import random
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import outlast
 from outlast.backends import host
@@ -250,6 +252,129 @@ def test_code_between_loops_leaves_no_mark_when_it_runs_again(tmp_path: Path) ->
         assert found["rate"] == expected["rate"], at
         assert found["rng"].bit_generator.state == expected["rng"].bit_generator.state, at
         assert [x for x in found["lists"]["a"] if x != "before the loops"] == [0, 1, 2], at
+
+
+class Item:
+    def __init__(self, v: int = 0) -> None:
+        self.v = v
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+def reset_each_epoch(path: Path, *, leave_at: int = -1) -> list:
+    """What is filled in the inner loop is reset before it: to None, to another shape, kind or length."""
+    box = Item()
+    box.inside = Item(1)
+    state = {
+        "cur": Item(), "buf": np.zeros(2), "colour": Colour.RED, "items": [Item(5)], "box": box,
+        "tensor": torch.zeros(2),
+        "f": np.sin, "deep": {"list": [1], "d": {}}, "seen": [], "rng": np.random.default_rng(1), "n": 0,
+    }  # fmt: skip
+    with outlast.Run(path, state, every=10_000, allow=["buf", "tensor"]) as run:
+        state["n"] += 100
+        state["rng"].random()
+        for epoch in run.range(3, "epoch"):
+            state["cur"], state["colour"], state["buf"], state["tensor"] = None, None, np.zeros(2), torch.ones(2)
+            state["items"].clear()
+            state["f"] = None
+            state["deep"]["list"] = []
+            state["deep"]["d"].clear()
+            box.inside = None
+            for batch in run.range(4, "batch"):
+                state["cur"] = state["cur"] or Item(epoch)
+                state["cur"].v += 1
+                state["colour"] = Colour.BLUE
+                state["buf"] = np.append(state["buf"], batch)
+                state["tensor"] = torch.cat([state["tensor"], torch.ones(1)])
+                state["items"].append(Item(batch))
+                state["f"] = np.sin
+                state["deep"]["list"].append(batch)
+                state["deep"]["d"][batch] = Item(epoch)
+                box.inside = box.inside or Item(10 * epoch)
+                box.inside.v += 1
+                state["n"] += 1
+                state["seen"].append((epoch, batch, state["cur"].v, state["buf"].tolist(), state["tensor"].tolist()))
+                state["seen"].append((len(state["items"]), state["items"][-1].v, len(state["deep"]["d"]), state["n"]))
+                state["seen"].append((list(state["deep"]["list"]), box.inside.v, state["rng"].random()))
+                if run.step + 1 == leave_at:
+                    run.leave()
+    return state["seen"]
+
+
+def test_what_is_reset_on_the_way_back_is_as_it_was(tmp_path: Path) -> None:
+    expected = reset_each_epoch(tmp_path / "undisturbed")
+    for at in range(1, 12):
+        with pytest.raises(outlast.Preempted):
+            reset_each_epoch(tmp_path / f"at{at}", leave_at=at)
+        assert reset_each_epoch(tmp_path / f"at{at}") == expected, at
+
+
+def swallowing(path: Path, *, leave_at: int = -1) -> list:
+    state = {"seen": []}
+    with outlast.Run(path, state, every=1) as run:
+        for epoch in run.range(3, "epoch"):
+            try:
+                for batch in run.range(4, "batch"):
+                    state["seen"].append((epoch, batch))
+                    if len(state["seen"]) == leave_at:
+                        run.leave()
+            except BaseException:
+                pass
+    return state["seen"]
+
+
+def test_a_pass_whose_inner_loop_was_broken_off_is_not_complete(tmp_path: Path) -> None:
+    for at in range(1, 12):
+        with pytest.raises(outlast.Preempted):
+            swallowing(tmp_path / f"at{at}", leave_at=at)
+        assert swallowing(tmp_path / f"at{at}") == [(e, b) for e in range(3) for b in range(4)], at
+
+
+def test_a_mismatch_in_a_loop_cannot_be_swallowed(tmp_path: Path) -> None:
+    def train(items: list, leave_at: int = -1) -> None:
+        with outlast.Run(tmp_path / "s", {"x": 1}, every=1) as run, contextlib.suppress(Exception):
+            for i, _ in enumerate(run.iterate(items, "item")):
+                if i == leave_at:
+                    run.leave()
+
+    with pytest.raises(outlast.Preempted):
+        train(["a", "b", "c"], 1)
+    with pytest.raises(outlast.MismatchError, match="is over other data"):
+        train(["x", "y", "z"])
+    train(["a", "b", "c"])
+    assert outlast.Store(tmp_path / "s").checkpoints()[0].step == 3
+
+
+def counting_before_the_loop(path: Path, *, leave_at: int = -1) -> dict:
+    state = {"x": 0, "it": 0, "trace": []}
+    with outlast.Run(path, state, every=1) as run:
+        while state["it"] < 6:
+            state["it"] += 1
+            state["trace"].append(state["x"])
+            for _ in run.range(2, "inner"):
+                state["x"] += 1
+                if state["x"] == leave_at:
+                    run.leave()
+            if run.due():
+                run.save()
+    return state
+
+
+def test_a_counter_before_the_loop_of_a_while_loop(tmp_path: Path) -> None:
+    expected = counting_before_the_loop(tmp_path / "undisturbed")
+    assert expected == {"x": 12, "it": 6, "trace": [0, 2, 4, 6, 8, 10]}
+    for at in range(1, 11):
+        with pytest.raises(outlast.Preempted):
+            counting_before_the_loop(tmp_path / f"at{at}", leave_at=at)
+        assert counting_before_the_loop(tmp_path / f"at{at}") == expected, at
+    with pytest.raises(outlast.Preempted):
+        counting_before_the_loop(tmp_path / "last", leave_at=11)
+    with pytest.raises(outlast.MismatchError, match="never entered") as caught:  # its condition says that it is over
+        counting_before_the_loop(tmp_path / "last")
+    assert "moved on after the loop" in caught.value.hint
 
 
 def counted_in_the_state(path: Path, *, leave_at: tuple[int, int] | None = None) -> list:

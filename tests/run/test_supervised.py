@@ -118,8 +118,17 @@ def test_a_shell_does_not_hide_that_the_program_is_not_done(
     assert any("is not done: taken as 85" in e.get("text", "") for e in events)
 
 
-def test_outlast_stop_is_final(supervised: Supervised) -> None:
-    process = supervised.start([], "--pause", 0.02, "--steps", 100000)
+def test_a_shell_does_not_hide_a_crash(supervised: Supervised, undisturbed: str) -> None:
+    """`python train.py | tee log` ends with the status of tee."""
+    process = supervised.start([], "--raise-at", 30, shell='"$@" | cat')
+    events = list(read_events(process))
+    assert process.wait() == 86, events
+    assert any("is not done: taken as 85" in e.get("text", "") for e in events)
+
+
+@pytest.mark.parametrize("shell", ["", '"$@" | cat'], ids=["plain", "pipe"])
+def test_outlast_stop_is_final(supervised: Supervised, shell: str) -> None:
+    process = supervised.start([], "--pause", 0.02, "--steps", 100000, shell=shell)
     for event in read_events(process):
         if event["event"] == "committed":
             break

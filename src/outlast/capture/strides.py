@@ -9,7 +9,7 @@ from outlast.format.model import Node
 
 
 def order_of(shape: Sequence[int], strides: Sequence[int], item: int) -> list[int] | None:
-    """Return the axes from the longest stride to the shortest; None for C order, and for what has holes or overlaps.
+    """Return the axes from the longest stride to the shortest; None for C order, and for what overlaps.
 
     Args:
         shape: the array's.
@@ -21,9 +21,10 @@ def order_of(shape: Sequence[int], strides: Sequence[int], item: int) -> list[in
         return None
     step = item
     for axis in reversed(axes):
-        if shape[axis] > 1 and strides[axis] != step:
-            return None
-        step *= shape[axis]
+        if shape[axis] > 1:
+            if strides[axis] < step:
+                return None
+            step = strides[axis] * shape[axis]  # more than the elements take, in a view with holes
     return axes
 
 

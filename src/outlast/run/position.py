@@ -164,9 +164,9 @@ class Positions:
         return len(self._open)
 
     @property
-    def is_on_the_way(self) -> bool:
-        """Whether code runs again before the innermost loop of the save is entered: not so if it comes first."""
-        return len(self._root.pending) > 1 or bool(self._root.pending and self._root.over)
+    def is_to_come(self) -> bool:
+        """Whether the checkpoint was saved in a loop: code that had run before it runs again on the way there."""
+        return bool(self._root.pending)
 
     def count_step(self) -> None:
         """Count a step that no loop of the run makes.
@@ -322,7 +322,8 @@ def _check_entered(body: Body, what: str) -> None:
     if body.pending:
         raise MismatchError(
             f"{what}, but loop {_named(body.pending[0])}, in which the checkpoint was saved, was never entered",
-            hint="start the program that wrote the checkpoint, or name a new store",
+            hint="start the program that wrote the checkpoint, or name a new store; a counter in the state must be "
+            "moved on after the loop that it counts, not before it",
         )
 
 

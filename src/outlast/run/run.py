@@ -131,16 +131,26 @@ class Run:
         `state_dict` are asked to; other iterables are read and skipped, with a warning.
         """
         with self._enter(name, None) as loop:
-            items = resume(source, loop, notice_pending=self._is_leaving, warn=self._events.warn)
+            items = self._resumed(source, loop)
             while True:
                 try:
                     item = next(items)
                 except StopIteration:
                     return
+                except OutlastError as e:
+                    self._broken_off = e
+                    raise
                 except WorkersGone as e:
                     self._leave(self._notice.reason or str(e))
                 yield item
                 self._completed(loop)
+
+    def _resumed(self, source: Iterable[Any], loop: Loop) -> Iterator[Any]:
+        try:
+            return resume(source, loop, notice_pending=self._is_leaving, warn=self._events.warn)
+        except OutlastError as e:
+            self._broken_off = e
+            raise
 
     # -- the explicit form -------------------------------------------------------------------------------
 
@@ -149,6 +159,7 @@ class Run:
         self._check_entered()
         if self._notice.is_child:
             return False
+        self._raise_again()
         if self._positions.depth == 0:
             self._positions.count_step()
         self._raise_errors()
@@ -166,6 +177,7 @@ class Run:
         self._check_entered()
         if self._notice.is_child:
             return
+        self._raise_again()
         if self._positions.depth:
             self._wanted = True
         else:
@@ -298,6 +310,8 @@ class Run:
             self._events.tell("report", f"what was restored:\n{found.report}")
         name = found.name.format() if found.name else ""
         self._lease.journal.record("restored", checkpoint=name, step=found.manifest.step)
+        if self._positions.is_to_come:
+            self._rewind = capture.Rewind(self._state, self._saver.pool)
 
     def _claim(self) -> Lease:
         try:
@@ -327,6 +341,7 @@ class Run:
     def _finish(self) -> str:
         """Write the last checkpoint, marked done."""
         self._positions.check_reached()
+        self._rewind = None
         try:
             self._saver.wait()
         except OutlastError as e:
@@ -378,20 +393,29 @@ class Run:
     def _enter(self, name: str, total: int | None) -> Loop:
         """Open a loop; in the innermost one of the save the state is put back.
 
-        The code between the loops on the way there had run before the save, and runs again: a second
-        `schedule.step()` between training and validation must not leave a mark.
+        The code on the way there had run before the save, and runs again: a second `schedule.step()` between training
+        and validation must not leave a mark.
         """
         self._check_entered()
-        if self._rewind is None and self._positions.is_on_the_way:
-            self._rewind = capture.Rewind(self._state)
-        loop = self._positions.enter(name, total)
-        if self._rewind is not None and loop.was_restored and not loop.body.pending:
-            rewind, self._rewind = self._rewind, None
-            rewind.put_back()
+        self._raise_again()
+        try:
+            loop = self._positions.enter(name, total)
+            if self._rewind is not None and loop.was_restored and not loop.body.pending:
+                rewind, self._rewind = self._rewind, None
+                rewind.put_back()
+        except OutlastError as e:
+            self._broken_off = e
+            raise
         return loop
+
+    def _raise_again(self) -> None:
+        """Whoever caught what broke a loop off cannot go on with the loops around it: that pass is not complete."""
+        if self._broken_off is not None:
+            raise self._broken_off
 
     def _completed(self, loop: Loop) -> None:
         """A pass is complete: the only safe point."""
+        self._raise_again()
         try:
             loop.advance()
             if self._notice.is_child:
@@ -420,6 +444,7 @@ class Run:
         if self._notice.reason is not None:
             self._leave(self._notice.reason)
         self._keeper.wants_save = False
+        self._rewind = None  # the save takes its memory
         try:
             self._saver.start(self._state, self._moment())
         except OutlastError as e:
@@ -431,6 +456,7 @@ class Run:
         """Save, wait until it is durable, and leave with status 85."""
         self._events.tell("notice", f"{reason}: saving and leaving at step {self.step}", reason=reason)
         self._record("notice", reason=reason, step=self.step)
+        self._rewind = None
         try:
             self._saver.wait()
         except FencedError:

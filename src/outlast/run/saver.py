@@ -48,6 +48,7 @@ class Saver:
     Attributes:
         blocked_s: how long the last saves held the loop up.
         latency_s: how long they took until durable.
+        pool: the memory of the snapshots.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Saver:
         self._events, self._control, self._flush = events, control, flush
         self._began = began
         self._clock: Clock = store.clock
-        self._pool = Pool()
+        self.pool = Pool()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outlast-saver")
         self._pending: Future[Committed] | None = None
 
@@ -87,7 +88,7 @@ class Saver:
         """
         self.wait()
         began = self._clock.monotonic()
-        taken = snapshot(state, self._pool, None if moment.done else self._began)
+        taken = snapshot(state, self.pool, None if moment.done else self._began)
         draft = Draft(
             step=moment.step,
             tree=taken.tree,

@@ -140,12 +140,13 @@ class Attempt:
 
         `python train.py | tee log` ends with the status of `tee`, `python train.py; date` with that of `date`.
         """
-        if status != 0 or self._cause is Cause.ITSELF or self._control.program() is None:
+        program, report = self._control.program(), self._control.progress()
+        if status != 0 or program is None or (report is not None and report.done):
             return status
-        report = self._control.progress()
-        if report is not None and report.done:
-            return status
-        text = "the command ended with 0, but the program in it was told to leave and is not done: taken as 85"
+        was_asked = self._cause is not Cause.ITSELF or self._control.is_leaving_for_good()
+        if not was_asked and (program.pid == self._process.pid or report is None):
+            return status  # its own word; or nothing is known
+        text = "the command ended with 0, but the program in it is not done: taken as 85"
         self._around.tell("warning", f"warning: {text} (in a shell: exec, or set -o pipefail)")
         return PREEMPTED
 
