@@ -144,8 +144,8 @@ class Attempt:
         if status != 0 or program is None or (report is not None and report.done):
             return status
         was_asked = self._cause is not Cause.ITSELF or self._control.is_leaving_for_good()
-        if not was_asked and (program.pid == self._process.pid or report is None):
-            return status  # its own word; or nothing is known
+        if not was_asked and program.pid == self._process.pid:
+            return status  # its own word
         text = "the command ended with 0, but the program in it is not done: taken as 85"
         self._around.tell("warning", f"warning: {text} (in a shell: exec, or set -o pipefail)")
         return PREEMPTED
