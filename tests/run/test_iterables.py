@@ -368,6 +368,86 @@ def test_an_order_that_is_drawn_anew_goes_on_as_it_was(tmp_path, kind, capfd):
     assert "going on with those of the save" in capfd.readouterr().err
 
 
+def minibatches(path, make, leave_at=None):
+    rng = np.random.default_rng(1)
+    state = {"rng": rng, "seen": []}
+    with outlast.Run(path, state, every=10_000) as run:
+        for _ in run.range(3, "epoch"):
+            order = rng.permutation(12)
+            for batch in run.iterate(make(order), "batch"):
+                state["seen"].append(np.asarray(batch).tolist())
+                if len(state["seen"]) == leave_at:
+                    run.leave()
+    return state["seen"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda order: np.array_split(order, 5),
+        lambda order: order.reshape(4, 3),
+        lambda order: [order[i : i + 3] for i in range(0, 12, 3)],
+        lambda order: [tuple(order[i : i + 3].tolist()) for i in range(0, 12, 3)],
+        lambda order: list(enumerate(order.tolist())),
+        lambda order: torch.tensor(order).reshape(6, 2),
+    ],
+    ids=["split", "rows", "slices", "tuples", "enumerated", "tensor"],
+)
+def test_minibatches_of_an_order_that_is_drawn_anew(tmp_path, make):
+    expected = minibatches(tmp_path / "undisturbed", make)
+    for at in (1, 5, 7, 11):
+        with pytest.raises(outlast.Preempted):
+            minibatches(tmp_path / f"at{at}", make, at)
+        assert minibatches(tmp_path / f"at{at}", make) == expected, at
+
+
+def shuffled_in_place(path, kind, leave_at=None):
+    order = kind(range(8))
+    state = {"r": random.Random(5), "seen": []}
+    with outlast.Run(path, state, every=10_000) as run:
+        for _ in run.range(4, "epoch"):
+            state["r"].shuffle(order)
+            for i in run.iterate(order, "item"):
+                state["seen"].append(int(i))
+                if len(state["seen"]) == leave_at:
+                    run.leave()
+    return state["seen"]
+
+
+@pytest.mark.parametrize("kind", [list, np.array], ids=["list", "array"])
+def test_an_order_that_is_shuffled_further_in_each_epoch(tmp_path, kind):
+    expected = shuffled_in_place(tmp_path / "undisturbed", kind)
+    for at in (3, 12, 20):
+        with pytest.raises(outlast.Preempted):
+            shuffled_in_place(tmp_path / f"at{at}", kind, at)
+        assert shuffled_in_place(tmp_path / f"at{at}", kind) == expected, at
+
+
+def split_inside(path, leave_at=None, before=False):
+    torch.manual_seed(1)
+    data = torch.utils.data.TensorDataset(torch.arange(20.0))
+    split = torch.utils.data.random_split(data, [12, 8]) if before else None
+    state = {"seen": [], "rng": outlast.RNG()}
+    with outlast.Run(path, state, every=10_000) as run:
+        train, _ = split or torch.utils.data.random_split(data, [12, 8])
+        for _ in run.range(2, "epoch"):
+            for (x,) in run.iterate(torch.utils.data.DataLoader(train, 4, shuffle=True), "batch"):
+                state["seen"].append(x.tolist())
+                if len(state["seen"]) == leave_at:
+                    run.leave()
+    return state["seen"]
+
+
+def test_another_split_of_a_loaders_data_is_a_mismatch(tmp_path):
+    with pytest.raises(outlast.Preempted):
+        split_inside(tmp_path / "s", 4)
+    with pytest.raises(MismatchError, match="the loader's data are others than at the save") as caught:
+        split_inside(tmp_path / "s")
+    assert "make data before the run's block" in caught.value.hint
+    expected = split_inside(tmp_path / "undisturbed", before=True)
+    assert split_inside(tmp_path / "s", before=True) == expected  # where it was made before, it is the same
+
+
 def over(path, items, leave_at=None):
     seen = []
     with outlast.Run(path, {"x": 1}, every=10_000) as run:
@@ -384,11 +464,12 @@ def over(path, items, leave_at=None):
         (["a", "b", "c"], ["a", "x", "c"]),
         ([(1, "a"), (2, "b")], [(2, "b"), (1, "a")]),
         (range(5), range(1, 6)),
+        ([[i, i + 1] for i in range(9000)], [[i, i] for i in range(9000)]),
         (np.arange(30_000), np.arange(30_000) + 1),
         (np.arange(6.0), np.arange(6.0) + 1),
         (torch.arange(6.0).reshape(3, 2), torch.ones(3, 2)),
     ],
-    ids=["texts", "pairs", "range", "large", "floats", "tensor"],
+    ids=["texts", "pairs", "range", "many pairs", "large", "floats", "tensor"],
 )
 def test_other_data_are_a_mismatch(tmp_path, first, second):
     with pytest.raises(outlast.Preempted):

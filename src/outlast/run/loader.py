@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from outlast.format.model import Node
-from outlast.run import draws
+from outlast.run import draws, marks
 from outlast.run.order import Order, Replay
 from outlast.run.packing import pack, unpack
 from outlast.run.position import Loop
@@ -155,7 +155,11 @@ class _Epoch:
 
     def fresh(self) -> Iterator[Any]:
         """Begin the epoch."""
-        self._loop.extra.update(rng=draws.packed(draws.take(self._sources())), seed=self._seed())
+        self._loop.extra.update(
+            rng=draws.packed(draws.take(self._sources())),
+            seed=self._seed(),
+            data=marks.data_mark(self._loader.dataset),
+        )
         order = self._order(None)
         yield from self._batches(order, self._open(order))
 
@@ -225,7 +229,8 @@ class _Epoch:
     def _take_saved(self) -> dict[str, Node]:
         """Return what was saved, and keep with the loop what stays true all along the epoch."""
         saved = self._loop.extra
-        self._loop.extra = {key: saved[key] for key in ("kind", "rng", "seed")}
+        self._loop.extra = {key: saved[key] for key in ("kind", "rng", "seed", "data")}
+        marks.check_data(self._loader.dataset, saved["data"], self._loop.path)
         return saved
 
     def _order(self, replay: Replay | None) -> Order:

@@ -6,6 +6,7 @@ else a checksum of what can be told quickly: marks are for mistakes, not for pro
 
 from __future__ import annotations
 
+import math
 import sys
 import zlib
 from array import array
@@ -17,6 +18,7 @@ from outlast.format.model import Node
 from outlast.run.packing import pack, unpack
 
 _MOST_KEPT = 20_000
+_MOST_NESTED = 5_000  # numbers in sequences of sequences: they take more room
 _SAMPLES = 256
 _MOST_BYTES = 64 << 20
 _ITEM_BYTES = 4096
@@ -28,6 +30,8 @@ def mark(source: Any) -> Node:
     numbers = _numbers(source)
     if numbers is not None:
         return {"numbers": pack(numbers.tobytes())}
+    if _nested(source) is not None:
+        return {"nested": pack(source), "length": len(source)}
     checksum = _checksum(source, len(source)) if is_known(source) else None
     return None if checksum is None else {"length": len(source), "checksum": checksum}
 
@@ -47,12 +51,43 @@ def check(source: Any, kept: Node, path: str) -> tuple[Any, bool]:
         now = _numbers(source, len(saved))
         return (source, False) if now == saved else (_like(source, saved), True)
     length = kept.get("length", 0)
+    if "nested" in kept:
+        if len(source) < length or pack(source[:length]) == kept["nested"]:
+            return source, False
+        return _into(source, unpack(kept["nested"])), True
     if len(source) >= length and _checksum(source, length) != kept.get("checksum"):
         raise MismatchError(
             f"loop {path} is over other data than at the save: some of its first {length} items differ",
             hint="make it from what the state holds, or in the same order each time; or name a new store",
         )
     return source, False
+
+
+def data_mark(dataset: Any) -> Node:
+    """Return what to keep of a loader's data: the choice of a subset, the tensors that they are.
+
+    Not their number: the order that the sampler draws again tells it.
+    """
+    found = 0
+    while dataset is not None:
+        indices = getattr(dataset, "indices", None)
+        if isinstance(indices, Sequence) or is_array(indices):
+            numbers = _numbers(indices, any_length=True)
+            found = zlib.crc32(numbers.tobytes() if numbers is not None else b"", found)
+        for tensor in getattr(dataset, "tensors", ()):
+            if is_array(tensor) and len(tensor):
+                found = zlib.crc32(str(_array_checksum(tensor)).encode(), found)
+        dataset = getattr(dataset, "dataset", None)
+    return found
+
+
+def check_data(dataset: Any, kept: Node, path: str) -> None:
+    """Raise MismatchError if a loader's data are not those of the save, as far as can be told."""
+    if kept is not None and data_mark(dataset) != kept:
+        raise MismatchError(
+            f"loop {path}: the loader's data are others than at the save (a random split, or their tensors)",
+            hint="make data before the run's block: inside it the random generators stand where the save left them",
+        )
 
 
 def item_mark(item: Any, before: int) -> int:
@@ -63,26 +98,37 @@ def item_mark(item: Any, before: int) -> int:
 
 def is_known(source: Any) -> bool:
     """Say whether reading an item does nothing but that: it is a sequence or an array."""
-    return isinstance(source, Sequence) or _is_array(source)
+    return isinstance(source, Sequence) or is_array(source)
 
 
-def _is_array(value: Any) -> bool:
+def is_array(value: Any) -> bool:
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     return (numpy is not None and isinstance(value, numpy.ndarray)) or (
         torch is not None and isinstance(value, torch.Tensor)
     )
 
 
-def _numbers(source: Any, length: int | None = None) -> array[int] | None:
+def _nested(source: Any) -> int | None:
+    """Return how many whole numbers a sequence holds in its sequences and arrays; None if it holds else, or many."""
+    if type(source) in (list, tuple):
+        counts = [1 if type(one) is int else _nested(one) for one in source[:_MOST_NESTED]]
+        found = None if None in counts or len(source) > _MOST_NESTED else sum(filter(None, counts))
+    else:
+        kind = str(getattr(source, "dtype", "")).removeprefix("torch.").rstrip("0123456789")
+        found = math.prod(source.shape) if is_array(source) and kind in ("int", "uint") else None
+    return found if found is not None and found <= _MOST_NESTED else None
+
+
+def _numbers(source: Any, length: int | None = None, *, any_length: bool = False) -> array[int] | None:
     """Return the first items as whole numbers, if they are such and few; all of them without `length`."""
-    if isinstance(source, range) or (not isinstance(source, (list, tuple)) and not _is_array(source)):
+    if isinstance(source, range) or (not isinstance(source, (list, tuple)) and not is_array(source)):
         return None
     if len(getattr(source, "shape", (0,))) != 1 or len(source) < (length or 1):
         return None
     length = len(source) if length is None else length
-    if length > _MOST_KEPT or "float" in str(getattr(source, "dtype", "")):
+    if (length > _MOST_KEPT and not any_length) or "float" in str(getattr(source, "dtype", "")):
         return None
-    items = source[:length].tolist() if _is_array(source) else source[:length]
+    items = source[:length].tolist() if is_array(source) else source[:length]
     if not all(type(item) is int for item in items):
         return None
     try:
@@ -92,19 +138,31 @@ def _numbers(source: Any, length: int | None = None) -> array[int] | None:
 
 
 def _like(source: Any, numbers: array[int]) -> Any:
-    """Return numbers as a sequence of the type that the program has."""
+    """Return numbers as a sequence of the type that the program has: in it, where it can be changed."""
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    found: Any = numbers.tolist()
     if numpy is not None and isinstance(source, numpy.ndarray):
-        return numpy.array(numbers, dtype=source.dtype)
-    if torch is not None and isinstance(source, torch.Tensor):
-        return torch.tensor(numbers.tolist(), dtype=source.dtype, device=source.device)
-    return numbers.tolist()
+        found = numpy.array(numbers, dtype=source.dtype)
+    elif torch is not None and isinstance(source, torch.Tensor):
+        found = torch.tensor(found, dtype=source.dtype, device=source.device)
+    return _into(source, found)
+
+
+def _into(source: Any, found: Any) -> Any:
+    """Put the saved items into the program's own list or array, which a later pass may shuffle further."""
+    if len(source) != len(found) or isinstance(source, tuple):
+        return found
+    try:
+        source[:] = found
+    except (TypeError, ValueError):  # it cannot be written to
+        return found
+    return source
 
 
 def _checksum(source: Any, length: int) -> int:
     if isinstance(source, range):
         return zlib.crc32(repr((source.start, source.step)).encode())
-    if _is_array(source):
+    if is_array(source):
         return _array_checksum(source[:length])
     step = max(1, length // _SAMPLES)
     found = 0

@@ -126,7 +126,7 @@ def dtype_named(name: str) -> np.dtype[Any]:
         raise ValueError(f"this process knows no dtype {name!r}; import the library that brings it") from error
     if dtype.hasobject or dtype.kind == "O":
         raise ValueError(f"the dtype {name!r} holds objects")
-    return dtype.newbyteorder("<")
+    return np.dtype(dtype.newbyteorder("<").str) if dtype.kind in _NUMERIC else dtype.newbyteorder("<")
 
 
 def _structured_named(name: str) -> np.dtype[Any]:
