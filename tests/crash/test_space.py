@@ -62,7 +62,7 @@ def test_the_prune_verb_makes_room_on_a_disk_without_a_free_byte(tmp_path: Path)
         assert storekit.counted_steps(path) == [3]
         assert cli(["verify", str(path)]) == 0
         log = Store(path).attempts()[-1]
-        assert [event["event"] for event in log.events] == ["claim", "adopt", "pruned", "ended"]
+        assert [event["event"] for event in log.events] == ["claim", "adopt", "pruned", "pruned", "ended"]
         again = Attempt.begin(path)
         assert again.restore() == 3
         again.save(4)

@@ -227,6 +227,8 @@ def test_what_is_published_until_the_claim_is_adopted(path: Path) -> None:
     calls.hook = publish
     store.claim(takeover=True)
     assert storekit.counted_steps(path) == [2, 1]
+    adopted = Store(path).attempts()[-1].first("adopt")["checkpoints"]
+    assert all(len(digest) == 32 for digest in adopted.values())  # by what was seen, not by the journal's word
 
 
 def test_an_acknowledged_checkpoint_that_a_stale_listing_hides_is_adopted_and_not_swept(path: Path) -> None:
@@ -244,7 +246,9 @@ def test_an_acknowledged_checkpoint_that_a_stale_listing_hides_is_adopted_and_no
 
     calls = Stale()
     second = Attempt.begin(path, calls=calls, lean=0)
-    second.pruner.remove([])
+    with pytest.raises(StorageError, match="was saved a moment ago and is not visible yet"):
+        second.pruner.remove([])  # it may name what would go
+    second.pruner.sweep(counted=(), gone=())
     calls.is_stale = False
     assert storekit.counted_steps(path) == [2, 1]
     storekit.all_good(path)
@@ -369,6 +373,129 @@ def test_what_cannot_be_read_now_is_passed_over_and_stays_where_it_is(path: Path
     assert "step-000000002.a0001 cannot be read now" in capfd.readouterr().err
     assert storekit.newest(path) == 2
     assert not (path / "quarantine").exists()
+
+
+def test_a_manifest_that_cannot_be_read_now_is_not_damage(path: Path, capfd) -> None:
+    first = Attempt.begin(path, lean=0)
+    first.save(1)
+    first.save(2)
+    first.lease.end("failed")
+    calls = CountedCalls()
+    attempt = Attempt.begin(path, calls=calls)
+
+    def refuse(name: str) -> None:
+        if name == "read" and not seen:
+            seen.append(name)
+            raise OSError(errno.EIO, "as asked")
+
+    seen: list[str] = []
+    state = {"model": {"w": None, "frozen": None, "empty": None}, "t": None, "step": 0}
+    real = attempt.store.read
+
+    def read(found):
+        calls.hook = refuse if found.name.step == 2 else None
+        return real(found)
+
+    attempt.store.read = read
+    found = restore(attempt.store, attempt.pruner, state, Events(attempt.store.clock), allow=["*"], heed=lambda: None)
+    calls.hook = None
+    assert (found.manifest.step, seen) == (1, ["read"])
+    assert storekit.newest(path) == 2
+    assert not (path / "quarantine").exists()
+    capfd.readouterr()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT])
+def test_a_directory_that_cannot_be_listed_stops_every_removal(path: Path, number: int) -> None:
+    """Its manifest may name the parts of the others."""
+    first = Attempt.begin(path, lean=5)
+    for step in (1, 2, 3):
+        first.save(step)
+
+    class Refusing(Syscalls):
+        is_refusing = True
+
+        def open(self, name: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
+            if name == "step-000000002.a0001" and self.is_refusing:
+                raise OSError(number, "as asked")
+            return super().open(name, flags, mode, dir_fd=dir_fd)
+
+    first.lease.backend.calls = Refusing()
+    for work in (lambda: first.prune(1), lambda: first.pruner.sweep(counted=(), gone=())):
+        with pytest.raises(StorageError, match=r"step-000000002.a0001 cannot be listed"):
+            work()
+    first.lease.backend.calls.is_refusing = False
+    assert storekit.counted_steps(path) == [3, 2, 1]
+    storekit.all_good(path)
+
+
+def test_a_fenced_writer_whose_save_fails_leaves_what_the_newer_one_adopted(path: Path) -> None:
+    """It links its manifest, is taken over from, and then its directory's sync fails."""
+    calls = CountedCalls()
+    zombie = Attempt.begin(path, calls=calls)
+
+    def strike(name: str) -> None:
+        if name == "fsync" and (path / "step-000000002.a0001" / "manifest.json").exists():
+            calls.hook = None
+            newer.append(Attempt.begin(path, takeover=True))
+            assert newer[0].restore() == 2
+            raise OSError(errno.EIO, "as asked")
+
+    newer: list[Attempt] = []
+    calls.hook = strike
+    with pytest.raises(OutlastError):
+        zombie.save(2)
+    assert storekit.newest(path) == 2
+    storekit.all_good(path)
+
+
+def test_what_was_put_back_from_quarantine_is_pruned_as_any_other(path: Path) -> None:
+    first = Attempt.begin(path, lean=0)
+    for step in (1, 2, 3):
+        name = first.save(step)
+    first.pruner.quarantine(name, "as asked")
+    (aside,) = (path / "quarantine").iterdir()
+    shutil.copytree(aside, path / name.format())
+    first.lease.end("failed")
+    for step in (4, 5):
+        attempt = Attempt.begin(path, lean=0)
+        attempt.save(step)
+        attempt.prune(1)
+        attempt.lease.end("failed")
+    assert storekit.counted_steps(path) == [5]
+    assert sorted(p.name for p in path.glob("step-*")) == ["step-000000005.a0003"]
+    assert len(list((path / "quarantine").iterdir())) == 1
+
+
+def test_a_cut_back_knows_of_what_an_earlier_one_could_not_cut(path: Path) -> None:
+    """A torn append whose cut failed, a good line, and another failed append: the good line stays."""
+    calls = CountedCalls()
+    attempt = Attempt.begin(path, calls=calls)
+    journal = attempt.lease.journal
+
+    class Torn(CountedCalls):
+        cuts = False
+
+        def writev(self, fd: int, buffers) -> int:
+            super().writev(fd, [bytes(buffers[0])[:40]])
+            raise OSError(errno.ENOSPC, "as asked")
+
+        def truncate(self, fd: int, size_bytes: int) -> None:
+            if not self.cuts:
+                raise OSError(errno.EIO, "as asked")
+            super().truncate(fd, size_bytes)
+
+    torn = Torn()
+    attempt.lease.backend.calls = torn
+    with pytest.raises(outlast.SpaceError):
+        journal.record("note", text="torn")
+    attempt.lease.backend.calls = calls
+    journal.record("saved", checkpoint="step-000000001.a0001", step=1)
+    torn.cuts = True
+    attempt.lease.backend.calls = torn
+    with pytest.raises(outlast.SpaceError):
+        journal.record("note", text="torn again")
+    assert Store(path).attempts()[0].last("saved")["step"] == 1
 
 
 def test_a_quarantine_alone_forbids_a_fresh_start(path: Path) -> None:

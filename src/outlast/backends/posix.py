@@ -73,12 +73,19 @@ class _Appender:
                 if sync:
                     self._owner.calls.fsync(self._fd)
             except OSError as e:
-                with suppress(OSError):  # what was cut off then stays: readers skip it, the next line begins anew
-                    self._owner.calls.truncate(self._fd, self._size_bytes)
+                self._cut_back()
                 if isinstance(e, FileNotFoundError):  # of an open file: the storage has lost it
                     raise StorageError(f"{self._owner.root}/{self._path}: {e.strerror}") from e
                 raise
         self._size_bytes += len(data)
+
+    def _cut_back(self) -> None:
+        """Cut off what an append left. Where that fails too it stays: readers skip it, the next line begins anew."""
+        try:
+            self._owner.calls.truncate(self._fd, self._size_bytes)
+        except OSError:
+            with suppress(OSError):
+                self._size_bytes = self._owner.calls.fstat(self._fd).st_size
 
     def touch(self) -> None:
         with self._owner.refusals(self._path):
@@ -125,7 +132,8 @@ class Posix:
                         raise StorageError(f"{path} is in the way: it is not a directory") from None
                 except FileNotFoundError as e:
                     raise StorageError(f"{path} cannot be made: {e.strerror}", hint="name another directory") from e
-            self._sync_path(os.path.dirname(path))
+            if os.access(os.path.dirname(path), os.R_OK):
+                self._sync_path(os.path.dirname(path))
 
     def sync_parent(self) -> None:
         """Make the store's own name durable. A parent that we may not read cannot be synced, and is passed over."""
@@ -170,7 +178,8 @@ class Posix:
             try:
                 self._publish(dir_fd, temporary, name, path)
             finally:
-                self.calls.unlink(temporary, dir_fd=dir_fd)
+                with suppress(FileNotFoundError):  # NFS: the answer to an unlink that was carried out may be lost
+                    self.calls.unlink(temporary, dir_fd=dir_fd)
         return needed
 
     def appender(self, path: str) -> _Appender:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from outlast.cli import arguments, output
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         decision, known = _decide(store, keep, [held(*store.load(name)) for name in store.checkpoints()])
     else:
-        lease = store.claim(role="prune")
+        lease = store.claim(role="prune", waiting=_waiting)
         outcome = "failed"
         try:
             pruner = Pruner(lease, store=store.id)
@@ -81,6 +82,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _waiting(owner: str, is_first: bool) -> None:  # noqa: FBT001  (a callback)
+    if is_first:
+        text = f"the last attempt ({owner}) did not say that it ended: watching it for a minute at most"
+        print(f"outlast: {text}", file=sys.stderr)
+
+
 def _set_aside(store: Any, pruner: Any) -> list[str]:
     """Quarantine the checkpoints whose manifest is not what was written; return their names."""
     from outlast.errors import DamageError
@@ -89,7 +96,7 @@ def _set_aside(store: Any, pruner: Any) -> list[str]:
     for found in store.scan():
         if found.committed:
             try:
-                store.load(found.name)
+                store.read(found)
             except DamageError as e:
                 pruner.quarantine(found.name, str(e))
                 names.append(found.name.format())

@@ -160,7 +160,7 @@ class Saver:
             self._pruner.remove([names[n] for n in decision.remove])
         except FencedError:
             raise
-        except (OutlastError, FileNotFoundError) as e:
+        except (OutlastError, FileNotFoundError, FileExistsError) as e:
             what = (
                 "outlast verify says what is damaged, outlast prune --quarantine sets it aside when the run has ended"
             )

@@ -103,6 +103,8 @@ def load_manifest(backend: Posix, found: Found, store: str) -> tuple[Manifest, i
     try:
         data = bytes(read_whole(backend, path))
     except FileNotFoundError:
+        if is_published(backend, found.name):
+            raise StorageError(f"{path} is listed, and cannot be opened: the storage shows stale names") from None
         raise DamageError(f"{path} is gone", path=path) from None
     read = manifests.decode(data, path)
     named = CheckpointName(step=read.step, attempt=read.attempt, revision=read.revision)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from outlast.backends import Posix, host
 from outlast.clock import Clock
 from outlast.errors import BusyError, FencedError, OutlastError, SpaceError, StorageError
-from outlast.format.names import CheckpointName
+from outlast.format.names import ATTEMPT_LIMIT, CheckpointName
 from outlast.store import journal as journals
 from outlast.store.journal import AttemptLog, Journal
 from outlast.store.layout import JOURNAL, journal_path, read_whole
@@ -112,6 +112,8 @@ def claim(
         if newest and not takeover:
             _await_end(backend, clock, identity, journals.read(backend, newest), waiting or _no_matter)
         number = 1 + max(newest, _newest_directory(backend))
+        if number >= ATTEMPT_LIMIT:
+            raise StorageError(f"{backend.root}: attempt {number} cannot be claimed; is a directory there misnamed?")
         if max(journals.attempts(backend), default=0) != newest:
             continue  # somebody claimed meanwhile: judge again, by them
         path = journal_path(number)
@@ -123,7 +125,7 @@ def claim(
             journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
         except FileExistsError:
             continue  # somebody else was quicker: judge again, by them
-        except OutlastError:
+        except (OutlastError, FileNotFoundError):
             _disown(backend, clock, path, line)
             raise
         return Lease(attempt=number, journal=journal, backend=backend, clock=clock, since_s=clock.monotonic())
@@ -142,7 +144,7 @@ def ended_on_error(lease: Lease) -> Iterator[None]:
     """Record that an attempt ended if what follows its claim fails: else it would lock out the next one."""
     try:
         yield
-    except OutlastError:
+    except (OutlastError, FileNotFoundError):
         with suppress(OutlastError):  # the first error is the one to see; at worst the next attempt waits
             lease.end("failed")
         raise

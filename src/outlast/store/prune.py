@@ -66,7 +66,8 @@ class Pruner:
     def __init__(self, lease: Lease, *, store: str) -> None:
         self._lease, self._backend, self._store = lease, lease.backend, store
         self._held: dict[CheckpointName, Held] = {}
-        self._removed: set[CheckpointName] = set()
+        self._removed: set[CheckpointName] = set()  # from view, by us: withdrawn or quarantined
+        self._withdrawn: set[CheckpointName] = set()
         self._is_tidy = False
 
     def learn(self, manifest: Manifest, manifest_bytes: int) -> None:
@@ -110,15 +111,16 @@ class Pruner:
         spared = counted[0].name if counted else None
         mine = [s.name for s in strays if s.name.attempt < self._lease.attempt]
         gone = sorted((set(names) - {spared}) | set(mine))
+        self._check_visible(counted)
         removed = []
         for name in gone:
             self._lease.check()
-            if self._withdraw(name):
-                removed.append(name)
+            self._lease.journal.record("pruned", sync=False, checkpoints=[name.format()])  # before: we may be killed
             self._held.pop(name, None)
             self._removed.add(name)
-        if removed:
-            self._lease.journal.record("pruned", sync=False, checkpoints=[n.format() for n in removed])
+            self._withdrawn.add(name)
+            if self._withdraw(name):
+                removed.append(name)
         self.sweep(counted=counted, gone=set(gone))
         return tuple(removed)
 
@@ -130,6 +132,14 @@ class Pruner:
                 self._lease.check()  # gone under our eyes: by a newer attempt?
                 raise StorageError(f"{one.name.format()} cannot be listed: {one.unreadable}")
         return found
+
+    def _check_visible(self, counted: Collection[Held]) -> None:
+        """Check that nothing is hidden by a listing from before our claim: it might name what would go."""
+        known = {one.name for one in counted} | self._removed | self._quarantined().keys()
+        hidden = sorted(self._lease.adopted - {name.format() for name in known})
+        if hidden and self._lease.is_young:
+            message = f"{self._backend.root}: {hidden[0]} was saved a moment ago and is not visible yet"
+            raise StorageError(message, hint="nothing is removed until a minute has passed")
 
     def _withdraw(self, name: CheckpointName) -> bool:
         """Remove a manifest durably; False if somebody else was quicker, who can only be a newer attempt."""
@@ -146,15 +156,15 @@ class Pruner:
         named = {path for one in counted if one.name not in gone for path in one.files}
         damaged = self._quarantined()
         for found in self._scan():
-            if found.committed or found.name.attempt > self._lease.attempt or self._is_kept(found.name):
+            if found.committed or found.name.attempt > self._lease.attempt:
                 continue
             self._lease.check()
-            if found.name in damaged:
+            if found.name in damaged and found.name not in self._withdrawn:
                 self._move_parts(found.name, damaged[found.name], named)
-            else:
+            elif not self._is_kept(found.name):
                 self._clear(found.name, named)
         for entry in self._backend.list(""):
-            if entry.name.startswith(TRASH) and entry.kind == "dir":
+            if entry.name.startswith(TRASH) and entry.kind == "dir" and not self._has_manifest(entry.name):
                 self._lease.check()
                 self._empty(entry.name)
         if not self._is_tidy:
@@ -177,13 +187,17 @@ class Pruner:
         Nothing is deleted. Where a manifest cannot be read all parts stay where they are.
         """
         self._lease.check()
-        path, to = name.format(), f"{QUARANTINE}/{name.format()}-{secrets.token_hex(3)}"
-        self._make_quarantine(to)
-        self._backend.move(f"{path}/{MANIFEST}", f"{to}/{MANIFEST}")
+        path = name.format()
+        to = self._make_quarantine(name)
+        self._removed.add(name)
+        try:
+            self._backend.move(f"{path}/{MANIFEST}", f"{to}/{MANIFEST}")
+        except FileNotFoundError as e:
+            self._lease.check()  # a newer attempt was quicker?
+            raise StorageError(f"{path}/{MANIFEST} was listed, and is not there") from e
         self._backend.sync(to)
         self._backend.sync(path)
         self._held.pop(name, None)
-        self._removed.add(name)
         self._lease.journal.record("quarantined", checkpoint=path, reason=reason, to=to)
         try:
             counted, _ = self.look()
@@ -196,19 +210,33 @@ class Pruner:
         found = {}
         for entry in self._backend.list(QUARANTINE):
             name = CheckpointName.parse(entry.name.rpartition("-")[0])
-            if name and entry.kind == "dir":
+            if name and entry.kind == "dir" and self._has_manifest(f"{QUARANTINE}/{entry.name}"):
                 found[name] = f"{QUARANTINE}/{entry.name}"
         return found
+
+    def _has_manifest(self, path: str) -> bool:
+        return any(entry.name == MANIFEST for entry in self._backend.list(path))
 
     def _move_parts(self, name: CheckpointName, to: str, named: Collection[str]) -> None:
         """Move what a quarantined checkpoint's directory still holds after its manifest, but for named parts."""
         path = name.format()
         for entry in self._backend.list(path):
             if f"{path}/{entry.name}" not in named and (entry.kind != "dir" or not _holds(named, path, entry.name)):
-                with suppress(FileNotFoundError):  # somebody else was quicker
-                    self._backend.move(f"{path}/{entry.name}", f"{to}/{entry.name}")
+                to = self._move(name, entry.name, to)
         if not self._backend.list(path):
             self._drop(path)
+
+    def _move(self, name: CheckpointName, inner: str, to: str) -> str:
+        """Move a file to quarantine; return the directory there: another one if the name is taken (it was put back)."""
+        try:
+            self._backend.move(f"{name.format()}/{inner}", f"{to}/{inner}")
+        except FileExistsError:
+            self._lease.check()
+            to = self._make_quarantine(name)
+            self._backend.move(f"{name.format()}/{inner}", f"{to}/{inner}")
+        except FileNotFoundError:
+            self._lease.check()  # somebody else was quicker: a newer attempt?
+        return to
 
     def _drop_temporaries(self) -> None:
         """Remove the temporary files that killed attempts left beside what they published."""
@@ -228,13 +256,15 @@ class Pruner:
                 if now - made >= older_s:
                     self._backend.remove(inner)
 
-    def _make_quarantine(self, to: str) -> None:
+    def _make_quarantine(self, name: CheckpointName) -> str:
+        to = f"{QUARANTINE}/{name.format()}-{secrets.token_hex(3)}"
         for path, parent in ((QUARANTINE, ""), (to, QUARANTINE)):
             try:
                 self._backend.make_dir(path)
             except FileExistsError:
                 continue
             self._backend.sync(parent)
+        return to
 
     def _clear(self, name: CheckpointName, named: Collection[str]) -> None:
         """Take a directory without a manifest away, unless a part in it is still named."""
@@ -250,7 +280,7 @@ class Pruner:
             self._backend.move(path, trash)
         except FileNotFoundError:
             return
-        if any(entry.name == MANIFEST for entry in self._backend.list(trash)):
+        if self._has_manifest(trash):
             self._backend.move(trash, path)
             raise StorageError(
                 f"{path} was listed without a manifest, and has one: the storage shows stale directories"

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from outlast.backends import Backend, Reader
-from outlast.errors import DamageError, NothingError, VersionError
+from outlast.errors import DamageError, NothingError, StorageError, VersionError
 from outlast.format.digest import chunk_digests, hexdigest
 from outlast.format.model import Leaf, Manifest, Part, StoredFile
 
@@ -172,6 +172,11 @@ class Source:
         try:
             file = self._stack.enter_context(self._backend.open(part.path))
         except FileNotFoundError:
+            folder, _, name = part.path.rpartition("/")
+            if any(entry.name == name for entry in self._backend.list(folder)):
+                raise StorageError(
+                    f"{part.path} is listed, and cannot be opened: the storage shows stale names"
+                ) from None
             raise DamageError(f"{part.path} is gone", path=part.path) from None
         if file.size_bytes != part.size_bytes:
             message = f"{part.path} has {file.size_bytes} bytes, expected {part.size_bytes}"

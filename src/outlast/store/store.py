@@ -23,6 +23,7 @@ from outlast.store.lease import Lease
 from outlast.store.reading import Source
 
 REQUESTS = ("stop", "save")
+_RECENT = 5  # attempts that may have saved within the last minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +158,20 @@ class Store:
         mine = identity or host.me()
         got = lease.claim(self.backend, self.clock, mine, store=self.id, role=role, takeover=takeover, waiting=waiting)
         with lease.ended_on_error(got):
-            expected = journals.acknowledged(log for log in self.attempts() if log.attempt < got.attempt)
+            expected = journals.acknowledged(self._recent(got.attempt))
             accepted = catalog.adoption(self.backend, catalog.scan(self.backend), got.attempt, expected)
             got.journal.record(ADOPT, checkpoints=accepted)
         return replace(got, adopted=frozenset(accepted))
+
+    def _recent(self, attempt: int) -> list[AttemptLog]:
+        """Return the logs of the attempts before whose last saves a listing may not show yet."""
+        numbers = [number for number in journals.attempts(self.backend) if number < attempt][-_RECENT:]
+        logs = []
+        for number in numbers:
+            last, now = self.backend.heartbeat(journal_path(number))
+            if now - last < 2 * lease.STALE_S:
+                logs.append(journals.read(self.backend, number))
+        return logs
 
     def live(self, *, probe: bool = False) -> host.Identity | None:
         """Return who writes to this run now, as far as can be told without waiting; None if nobody does.
