@@ -189,3 +189,18 @@ def test_without_journals_it_begins_new_ones(call, plain):
     shutil.rmtree(plain / "journal")
     assert call("prune", plain, "--keep", "1").status == 0
     assert names(plain) == STEPS[:1]
+
+
+def test_what_does_not_count_is_named_before_it_goes(call, plain):
+    """A backup of a checkpoint, copied back when a later attempt had taken stock."""
+    shutil.copytree(plain / STEPS[1], plain.parent / "backup")
+    assert call("prune", plain, "--keep", "1").status == 0
+    Attempt.begin(plain).lease.end("failed")
+    shutil.copytree(plain.parent / "backup", plain / STEPS[1])
+    assert names(plain) == STEPS[:1]
+    for options, told in ((["-n"], "would go"), ([], "removed")):
+        found = call("prune", plain, *options)
+        assert any(line.startswith(STEPS[1]) and told in line and "does not count" in line for line in found.lines), (
+            found.out
+        )
+    assert not (plain / STEPS[1]).exists()

@@ -9,6 +9,8 @@ from typing import Any
 from outlast.cli import arguments, output
 from outlast.errors import UsageError
 
+_STRAY = "does not count: no newer attempt took it over"
+
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser = arguments.verb(
@@ -46,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
     )
     store = arguments.open_store(args)
     quarantined: list[str] = []
+    strays = [found.name for found in store.scan() if found.committed and not found.counts]
     if args.dry_run:
         decision, known = _decide(store, keep, [held(*store.load(name)) for name in store.checkpoints()])
     else:
@@ -69,6 +72,7 @@ def main(args: argparse.Namespace) -> int:
         }
         for one in known
     ]
+    rows += [{"checkpoint": name.format(), "bytes": None, "removed": True, "reason": _STRAY} for name in strays]
     if args.json:
         output.as_json({"store": store.path, "dry_run": args.dry_run, "checkpoints": rows, "quarantined": quarantined})
         return 0
@@ -76,7 +80,15 @@ def main(args: argparse.Namespace) -> int:
         print(f"{name}: its manifest is damaged; moved to quarantine")
     gone = "would go" if args.dry_run else "removed"
     output.table(
-        [[r["checkpoint"], format_size(r["bytes"]), gone if r["removed"] else "kept", r["reason"]] for r in rows],
+        [
+            [
+                r["checkpoint"],
+                "" if r["bytes"] is None else format_size(r["bytes"]),
+                gone if r["removed"] else "kept",
+                r["reason"],
+            ]
+            for r in rows
+        ],
         ["checkpoint", "on disk", "", "reason"],
     )
     return 0
