@@ -580,3 +580,79 @@ def test_a_byte_budget_is_kept_on_disk_with_shared_parts(path: Path) -> None:
             held = sum(p.stat().st_size for p in path.glob("step-*/*"))
             assert held <= budget + 600_000, step  # the one that was just written comes on top, until the next prune
     assert sum(p.stat().st_size for p in path.glob("step-*/*")) <= budget
+
+
+# -- what else a planted bug survived ---------------------------------------------------------------------------
+
+
+def test_the_fence_is_asked_before_each_removal(path: Path) -> None:
+    """A newer attempt claims while the older one is in the middle of its removals."""
+    calls = CountedCalls()
+    zombie = Attempt.begin(path, calls=calls, lean=0)
+    for step in (1, 2, 3, 4):
+        zombie.save(step)
+    for step in (5, 6):  # left by killed saves
+        (path / f"step-{step:09d}.a0001").mkdir()
+
+    def take_over(name: str) -> None:
+        if name == "unlink":
+            calls.hook = None
+            Attempt.begin(path, takeover=True)
+
+    calls.hook = take_over
+    with pytest.raises(FencedError):
+        zombie.prune(1)
+    assert storekit.counted_steps(path) == [4, 3, 2]  # the first was under way
+
+    calls.hook = None
+    again = Attempt.begin(path, calls=calls, takeover=True)
+    before = sorted(p.name for p in path.glob("step-*"))
+    calls.hook = lambda name: take_over("unlink") if name == "rename" else None
+    with pytest.raises(FencedError):
+        again.pruner.sweep(counted=again.pruner.look()[0], gone=())
+    left = sorted(p.name for p in path.glob("step-*"))
+    assert len(before) - len(left) == 1  # of three directories without a manifest, the one that was under way
+
+
+def test_a_directory_that_shows_its_manifest_when_it_was_moved_is_put_back(path: Path) -> None:
+    """Its listing was stale; nothing says that it was committed: no journal of the last minutes, not in memory."""
+    first = Attempt.begin(path, lean=0)
+    first.save(1)
+    first.save(2)
+    first.lease.end("failed")
+    for file in (path / "journal").iterdir():
+        os.utime(file, (file.stat().st_mtime - 1000,) * 2)
+
+    class Stale(Syscalls):
+        def scandir(self, fd: int) -> list[tuple[str, bool, bool]]:
+            found = super().scandir(fd)
+            is_second = os.readlink(f"/proc/self/fd/{fd}").endswith("step-000000002.a0001")
+            return [entry for entry in found if not (is_second and entry[0] == "manifest.json")]
+
+    second = Attempt.begin(path, calls=Stale(), lean=0)
+    with pytest.raises(StorageError, match="the storage shows stale directories"):
+        second.pruner.remove([])
+    assert (path / "step-000000002.a0001" / "manifest.json").exists()
+    assert not list(path.glob(".trash-*"))
+
+
+def test_what_this_process_saved_is_not_swept_though_its_manifest_is_hidden(path: Path) -> None:
+    attempt = Attempt.begin(path, lean=0)
+    attempt.save(1, keep=5)
+    attempt.save(2, keep=5)
+    (path / "step-000000002.a0001" / "manifest.json").rename(path / "hidden")
+    attempt.pruner.sweep(counted=(), gone=())
+    (path / "hidden").rename(path / "step-000000002.a0001" / "manifest.json")
+    assert storekit.newest(path) == 2
+
+
+def test_without_outlast_json_the_claims_tell_the_id(path: Path) -> None:
+    first = Attempt.begin(path)
+    first.save(1)
+    first.lease.end("failed")
+    identity = Store(path).id
+    (path / "outlast.json").unlink()
+    shutil.rmtree(path / "step-000000001.a0001")
+    store = Store(path, create=True)
+    assert store.id == identity
+    assert any("has no outlast.json" in text for text in store.warnings)
