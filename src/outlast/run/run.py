@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -119,7 +119,8 @@ class Run:
 
     def range(self, total: int, name: str) -> Iterator[int]:
         """Like `range(total)`, going on where it was. Loops nest; each needs its own name."""
-        with self._enter(name, whole("total", total)) as loop:
+        passes = whole("total", total)
+        with self._remembering(), self._enter(name, passes) as loop:
             for index in range(loop.start, loop.total or 0):
                 yield index
                 self._completed(loop)
@@ -130,27 +131,17 @@ class Run:
         Sequences and PyTorch loaders are entered in the middle without reading what was seen; objects with
         `state_dict` are asked to; other iterables are read and skipped, with a warning.
         """
-        with self._enter(name, None) as loop:
-            items = self._resumed(source, loop)
+        with self._remembering(), self._enter(name, None) as loop:
+            items = resume(source, loop, notice_pending=self._is_leaving, warn=self._events.warn)
             while True:
                 try:
                     item = next(items)
                 except StopIteration:
                     return
-                except OutlastError as e:
-                    self._broken_off = e
-                    raise
                 except WorkersGone as e:
                     self._leave(self._notice.reason or str(e))
                 yield item
                 self._completed(loop)
-
-    def _resumed(self, source: Iterable[Any], loop: Loop) -> Iterator[Any]:
-        try:
-            return resume(source, loop, notice_pending=self._is_leaving, warn=self._events.warn)
-        except OutlastError as e:
-            self._broken_off = e
-            raise
 
     # -- the explicit form -------------------------------------------------------------------------------
 
@@ -398,15 +389,20 @@ class Run:
         """
         self._check_entered()
         self._raise_again()
+        loop = self._positions.enter(name, total)
+        if self._rewind is not None and loop.was_restored and not loop.body.pending:
+            rewind, self._rewind = self._rewind, None
+            rewind.put_back()
+        return loop
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Remember what breaks a loop off: whoever catches it has not come to the loop's end."""
         try:
-            loop = self._positions.enter(name, total)
-            if self._rewind is not None and loop.was_restored and not loop.body.pending:
-                rewind, self._rewind = self._rewind, None
-                rewind.put_back()
+            yield
         except OutlastError as e:
             self._broken_off = e
             raise
-        return loop
 
     def _raise_again(self) -> None:
         """Whoever caught what broke a loop off cannot go on with the loops around it: that pass is not complete."""
@@ -416,17 +412,13 @@ class Run:
     def _completed(self, loop: Loop) -> None:
         """A pass is complete: the only safe point."""
         self._raise_again()
-        try:
-            loop.advance()
-            if self._notice.is_child:
-                return
-            self._raise_errors()
-            if self._is_due() or self._wanted:
-                self._wanted = False
-                self._save_or_leave()
-        except OutlastError as e:
-            self._broken_off = e  # the loop ends with it: whoever catches it has not come to its end
-            raise
+        loop.advance()
+        if self._notice.is_child:
+            return
+        self._raise_errors()
+        if self._is_due() or self._wanted:
+            self._wanted = False
+            self._save_or_leave()
 
     def _is_due(self) -> bool:
         if self._notice.reason is not None or self._keeper.wants_save:
