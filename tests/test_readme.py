@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from outlast.cli import main as cli
+from outlast.drill.faults import FAULTS
+from outlast.drill.verdict import Judgement
+from outlast.errors import UsageError
 from outlast.store import Store
 
 README = Path(__file__).parents[1] / "README.md"
+BATCH, DRILL = (README.parent / "docs" / "how-to" / name for name in ("batch-jobs.md", "drill.md"))
+PAGES = [page.read_text() for page in (README, BATCH, DRILL)]
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 # Runs an example; at a step it asks for a save or sends this process a signal, as somebody outside might.
 WOUNDED = """
@@ -77,6 +83,38 @@ def test_there_is_a_section_for_each_verb_and_status() -> None:
         assert f"\n| {status} |" in text
 
 
-@pytest.mark.parametrize("command", re.findall(r"^outlast (.+?)(?: +#.*)?$", README.read_text(), re.MULTILINE))
+def test_the_page_of_the_drill_has_a_row_for_each_fault_and_status() -> None:
+    text = DRILL.read_text()
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == sorted(fault.name for fault in FAULTS)
+    statuses = {judgement.status for judgement in Judgement} | {UsageError.exit_status}
+    assert {int(status) for status in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == statuses
+
+
+@pytest.mark.parametrize(
+    "command", sorted({one for page in PAGES for one in re.findall(r"^outlast (.+?)(?: +#.*)?$", page, re.MULTILINE)})
+)
 def test_commands_are_understood(command: str) -> None:
-    cli.parser().parse_args(command.split())
+    cli.parse(shlex.split(command))
+
+
+def test_the_job_script_of_the_how_to_page_is_what_submit_makes_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scripts = [text for text in re.findall(r"```sh\n(.*?)```", BATCH.read_text(), re.DOTALL) if text.startswith("#!")]
+    first, made = scripts
+    for text, status in ((first, 1), (made, 0)):
+        (tmp_path / "job.sh").write_text(text)
+        assert cli.main(["lint", str(tmp_path / "job.sh")]) == status
+    capsys.readouterr()
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == "sbatch" else None)
+    command = re.search(r"^outlast (submit -p .*)$", BATCH.read_text(), re.MULTILINE)
+    assert command
+    words = shlex.split(command[1])
+    assert cli.main([words[0], "-n", *words[1:]]) == 0
+    told = capsys.readouterr().out
+    directives = [line.split(" ", 1)[1] for line in made.splitlines() if line.startswith("#SBATCH")]
+    assert [line.split(" ", 1)[1] for line in told.splitlines() if line.startswith("#SBATCH")][:-1] == directives[:-1]
+    assert made.splitlines()[-1].split(" --max-time ")[1].split(" --script ")[0].split(" -- ") == [
+        "288000s --total 40h",
+        "python train.py",
+    ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
+import hmac
 import itertools
 import json
 from collections.abc import Callable
@@ -21,7 +23,9 @@ import xxhash
 BEYOND_SCHEMA = """
 box-and-whole box-gap box-of-another-dtype box-of-another-whole box-of-other-dimensions box-outside
 box-overlap-of-the-right-volume box-overlap box-split-along-five-axes box-thrice box-twice chunk-missing
-chunk-of-empty-leaf chunk-too-many digest-alone digest-cut-short digest-flipped-bit digest-then-more
+chunk-of-another-digest chunk-of-empty-leaf chunk-too-many codec-longer-than-the-chunk codec-longer-than-the-last-chunk codec-not-of-the-extents codec-of-nothing
+codec-ratio codec-too-few codec-too-many codec-width-of-no-whole-items
+digest-alone digest-blake3-of-another-length digest-cut-short digest-flipped-bit digest-then-more
 digest-twice digest-with-space digest-without-newline dtype-big-endian dtype-object dtype-struct-big-endian
 dtype-struct-deep dtype-struct-field-twice dtype-struct-huge dtype-struct-negative dtype-struct-not-json
 dtype-struct-object-of-json dtype-struct-object dtype-text-zeros-in-front dtype-time-unit-unknown
@@ -32,10 +36,12 @@ json-control-character json-cut json-deep json-infinity json-key-twice-escaped j
 json-lone-surrogate json-long-number json-nan json-not-utf8 json-open-brackets json-overflow
 leaf-empty-and-huge leaf-rank-too-high leaf-shape-float leaf-shape-too-large leaf-text-of-two-dimensions
 leaf-twice node-array-of-a-string node-array-order-of-one-axis node-bytes-of-an-array node-bytes-too-long node-deque-overfull
-node-dict-key-twice node-int-beyond-53-bits node-leaf-unknown node-plug-in-leaf-unknown
+node-dict-in-a-key node-dict-key-twice node-int-beyond-53-bits node-leaf-unknown node-plug-in-leaf-unknown
 node-same-in-position node-same-of-a-later-node node-same-of-a-plain-value node-same-of-an-unknown-path
 node-same-of-what-holds-it node-scalar-with-dimensions node-str-of-an-array part-header-longer-than-part part-name-of-another-rank
-part-of-attempt-zero part-of-newer-attempt part-rank-too-high part-twice step-float zeros
+part-of-attempt-zero part-of-newer-attempt part-rank-too-high part-twice
+ranks-a-node-of-nobody ranks-leaf-of-nobody ranks-not-told ranks-of-a-node-that-is-not-there ranks-of-too-few ranks-own-leaf-of-another-rank ranks-told-and-not-used
+step-float zeros
 """
 
 Table = dict[str, Any]
@@ -45,6 +51,7 @@ STEP = "step-000001200.a0003"
 DATA = 512  # where the parts' data begins
 CHUNK = 64
 KEY = "manifest_digest"
+SECRET = bytes(range(32))  # the key that the signed ones are signed with; index.json gives it in hex
 
 
 def digest(data: bytes) -> str:
@@ -58,6 +65,11 @@ def chunks(size: int, chunk_bytes: int = CHUNK) -> list[str]:
 
 def seal(body: bytes, key: str = KEY) -> bytes:
     return body + f',"{key}":"{digest(body)}"}}\n'.encode()
+
+
+def signature(body: bytes, secret: bytes = SECRET) -> bytes:
+    """What signs a body: the last member but one."""
+    return f',"manifest_hmac":"{hmac.new(secret, body, hashlib.sha256).hexdigest()}"'.encode()
 
 
 def text_of(table: Table, **how: Any) -> bytes:
@@ -174,6 +186,20 @@ def boxes(whole: list[int], rows: list[tuple[int, list[int], list[int]]]) -> Tab
     return manifest(ranks=len(parts), parts=parts, leaves=leaves, tree=tree)
 
 
+def own() -> Table:
+    """Two ranks: `u` alike on both, `r` and the position not; `v` has other bytes on rank 1."""
+    array = {"$": "array", "leaf": "v"}
+    leaves = [
+        leaf("u", "int8", [4], 4, 0),
+        leaf("v", "int8", [4], 4, 4),
+        leaf("%rank1/v", "int8", [4], 4, 0, rank=1, extents=[[1, DATA, 4]]),
+    ]
+    tree = {"u": {"$": "array", "leaf": "u"}, "v": array, "r": {"$": "ranks", "of": [1, 0], "nodes": [1, [array]]}}
+    position = {"$": "ranks", "of": [0, 1], "nodes": [{"steps": 1}, {"steps": 2}]}
+    told = {"requires": ["ranks"], "tree": tree, "position": position}
+    return manifest(ranks=2, parts=[part(8), part(4, rank=1)], leaves=leaves, **told)
+
+
 def every_node() -> Table:
     table = manifest(
         parts=[part(80_000)],
@@ -229,6 +255,16 @@ def every_node() -> Table:
         "plug-in": {"$": "cupy.array", "leaf": "plug", "device": 0},
     }
     table["position"] = {"loops": [{"name": "epoch", "done": 3}], "steps": {"$": "tuple", "items": [1]}}
+    return table
+
+
+def packed() -> Table:
+    """The base table, two leaves of it compressed: one regrouped, of one the second chunk stored as it is."""
+    table = base()
+    table["requires"] = ["zstd"]
+    first, _, last = table["leaves"]
+    first |= {"codec": ["zstd", 4, [30, 64, 1, 8]], "extents": [[0, DATA, 103]]}
+    last |= {"codec": ["zstd", 1, [20, 56]], "extents": [[0, DATA + 240, 40], [0, DATA + 300, 36]]}
     return table
 
 
@@ -320,6 +356,9 @@ def make_valid() -> None:
     ranks["parts"][1]["bytes"] += 3
     ranks["ranks"] = 3
     valid("several-ranks", "S-28 S-36", "boxes and whole leaves of two ranks; the third wrote nothing", ranks)
+    valid(
+        "ranks-with-their-own", "S-75 S-76", "a leaf, a component and the position that rank 1 holds otherwise", own()
+    )
 
     stored = manifest(files=[file("a/b/restart.dat", 100), file("empty", 0), file("naïve name", 1, component="%2E")])
     stored["files"].append(file("mesh.dat", 65, component="mesh", where="step-000000100.a0003"))
@@ -327,6 +366,25 @@ def make_valid() -> None:
     valid("files", "S-38", "files in folders, an empty one, one in an older checkpoint, an encoded component", stored)
 
     valid("nodes", "S-40 S-41", "every kind of node", every_node())
+    valid("sha256", "S-28 S-35", "SHA-256 in place of XXH3, not signed", strong(base()))
+    valid("blake3", "S-24 S-28", "BLAKE3 in place of XXH3, not signed", strong(base(), "blake3"))
+    valid("compressed", "S-24 S-70", "leaves with a codec beside one without; chunks stored as they are", packed())
+    wide = packed()
+    wide["chunk_bytes"] = 2**24
+    for row in [*wide["leaves"], *wide["files"]]:
+        row["chunks"] = row["chunks"][:1]
+    shape = {"dtype": "complex128", "shape": [2**20 + 2], "bytes": 2**24 + 32, "chunks": chunks(128)}
+    wide["leaves"][0] |= {**shape, "codec": ["zstd", 16, [2**9, 1]], "extents": [[0, DATA, 101], [0, DATA + 101, 412]]}
+    wide["leaves"][1]["extents"] = [[0, DATA + 513, 40]]
+    wide["leaves"][2] |= {"codec": ["zstd", 8, [120]], "extents": [[0, DATA + 553, 120]]}
+    wide["parts"][0]["bytes"] = DATA + 4096
+    valid("compressed-limits", "S-70", "the longest chunks, the highest ratio, the widest items", wide)
+    both = packed()
+    older = part(64, where="step-000001100.a0003")
+    both = strong({**both, "parts": [*both["parts"], older]}, "blake3")
+    both["requires"] = ["zstd", "blake3"]
+    both["leaves"][0]["extents"] = [[0, DATA, 30], [1, DATA, 64], [0, DATA + 94, 9]]
+    valid("compressed-blake3", "S-24 S-70", "two features; a chunk in an older part", both)
     valid("nested-100", "S-14 S-42", "a list in a list, 100 deep", manifest(tree={"deep": deep(99)}))
     long = {"s": "a" * 65_536, "k": {"é" * 32_768: 1}}
     valid("longest-strings", "S-40", "64 KiB of UTF-8, as a value and as a key", manifest(tree=long))
@@ -371,6 +429,54 @@ def drop(*path: Any) -> Callable[[Table], None]:
 
 def node(value: Any) -> Callable[[Table], None]:
     return put("tree", "t", value)
+
+
+def strong(table: Table, kind: str = "sha256") -> Table:
+    """The table with longer digests in place of all; of which bytes they are, and by what, no manifest can tell."""
+    table = json.loads(json.dumps({**table, "digest": kind, "requires": ["blake3"] if kind == "blake3" else []}))
+    for row in table["parts"]:
+        row["header_digest"] = hashlib.sha256(b"header").hexdigest()
+    for row in [*table["leaves"], *table["files"]]:
+        row["chunks"] = [hashlib.sha256(b"%d" % k).hexdigest() for k in range(len(row["chunks"]))]
+    return table
+
+
+# signed: name -> (rule, what a reader with the key and one without say: ok or the kind of error, bytes)
+
+Signed = dict[str, tuple[str, str, str, bytes]]
+SIGNED: Signed = {}
+
+
+def make_signed() -> None:
+    """Those that a reader with a key judges otherwise than one without."""
+
+    def one(name: str, rule: str, with_key: str, without_key: str, data: bytes) -> None:
+        SIGNED[name] = (rule, with_key, without_key, data)
+
+    body = text_of(strong(base()))[:-1]
+    end = signature(body)
+    one("small", "S-66", "ok", "ok", seal(body + end))
+    other = text_of(strong(base(), "blake3"))[:-1]
+    one("small-blake3", "S-68", "ok", "ok", seal(other + signature(other)))
+    one("not-signed", "S-67", "signature", "ok", seal(body))
+    one("another-key", "S-67", "signature", "ok", seal(body + signature(body, bytes(32))))
+    for old, new in ((b'"step":1200', b'"step":1201'), (b'"done":false', b'"done":true'), (b'"t":0.5', b'"t":0.6')):
+        name = "changed-" + new.split(b'"')[1].decode()
+        one(name, "S-67", "signature", "ok", seal(body.replace(old, new, 1) + end))
+    one("flipped-bit", "S-67", "signature", "ok", seal(body + end[:-2] + (b"1" if end[-2:-1] == b"0" else b"0") + b'"'))
+    one("upper-case", "S-67", "signature", "damage", seal(body + end[:18] + end[18:].upper()))
+    one("with-space", "S-67", "signature", "damage", seal(body + b" " + end + b" "))
+    one("not-at-the-end", "S-67", "signature", "damage", seal(body + end + b',"x-more":1'))
+    one("no-json", "S-67", "signature", "damage", seal(b'{"a":' + b"[" * 5000 + end))
+    own = strong(manifest(manifest_hmac="0" * 64))
+    twice = text_of(own)[:-1]
+    one("twice", "S-66", "damage", "damage", seal(twice + signature(twice)))
+    weak = text_of(base())[:-1]
+    one("weak-digest", "S-68", "damage", "damage", seal(weak + signature(weak)))
+    one("digest-flipped-bit", "S-08", "damage", "damage", seal(body + end)[:-4] + b'g"}\n')
+    newer = text_of(strong(manifest(version=2)))[:-1]
+    one("version-newer", "S-11", "version", "version", seal(newer + signature(newer)))
+    one("version-newer-not-signed", "S-67", "signature", "version", seal(newer))
 
 
 def bad_envelopes() -> None:
@@ -420,8 +526,15 @@ def bad_heads() -> None:
     broken("version-zero", "S-24", put("version", 0))
     broken("version-true", "S-13", put("version", True))
     broken("version-missing", "S-23", drop("version"))
-    broken("requires-unknown", "S-11", put("requires", ["zstd"]), "version")
-    broken("requires-string", "S-24", put("requires", "zstd"))
+    broken("requires-unknown", "S-11", put("requires", ["telepathy"]), "version")
+    broken("requires-string", "S-24", put("requires", "blake3"))
+    broken("requires-what-is-not-used", "S-24", put("requires", ["blake3"]))
+    not_told = {**strong(base(), "blake3"), "requires": []}
+    invalid("requires-not-what-is-used", "S-24", sealed(not_told))
+    invalid("requires-twice", "S-24", sealed({**not_told, "requires": ["blake3", "blake3"]}))
+    both = {**not_told, "requires": ["blake3", "telepathy"]}
+    invalid("requires-unknown-too", "S-11", sealed(both), "version")
+    invalid("digest-blake3-of-another-length", "S-28", sealed({**base(), "digest": "blake3", "requires": ["blake3"]}))
     broken("requires-missing", "S-23", drop("requires"))
     broken("field-unknown", "S-23", put("colour", 1))
     broken("field-missing", "S-23", drop("metrics"))
@@ -512,9 +625,56 @@ def bad_leaves() -> None:
         "S-35",
         lambda t: t["leaves"].append({**leaf("e", "int8", [0], 0, 0), "chunks": ["0" * 32]}),
     )
+    broken("chunk-of-another-digest", "S-35", put("leaves", 0, "chunks", 1, "a" * 64))
     broken("chunk-upper-case", "S-35", put("leaves", 0, "chunks", 1, "A" * 32))
     broken("chunk-number", "S-35", put("leaves", 1, "chunks", 0, 7))
     broken("chunk-two-in-one-string", "S-35", put("leaves", 0, "chunks", [" ".join(chunks(128)), "", *chunks(128)]))
+
+
+def bad_codecs() -> None:
+    def wrong(name: str, *path_and_value: Any) -> None:
+        table = packed()
+        put("leaves", 0, *path_and_value)(table)
+        invalid(f"codec-{name}", "S-70", sealed(table))
+
+    sizes = [30, 64, 1, 8]
+    wrong("unknown", "codec", ["lz4", 4, sizes])
+    wrong("width-three", "codec", ["zstd", 3, sizes])
+    wrong("width-zero", "codec", ["zstd", 0, sizes])
+    wrong("width-true", "codec", ["zstd", True, sizes])
+    wrong("width-32", "codec", ["zstd", 32, sizes])
+    wrong("width-of-no-whole-items", "codec", ["zstd", 16, sizes])
+    wrong("length-zero", "codec", ["zstd", 4, [30, 64, 0, 9]])
+    wrong("length-negative", "codec", ["zstd", 4, [30, 64, 10, -1]])
+    wrong("length-true", "codec", ["zstd", 4, [30, 64, True, 8]])
+    wrong("length-string", "codec", ["zstd", 4, [30, 64, "1", 8]])
+    wrong("longer-than-the-chunk", "codec", ["zstd", 4, [65, 28, 2, 8]])
+    wrong("longer-than-the-last-chunk", "codec", ["zstd", 4, [30, 63, 1, 9]])
+    wrong("too-few", "codec", ["zstd", 4, [40, 63]])
+    wrong("too-many", "codec", ["zstd", 4, [30, 64, 1, 7, 1]])
+    wrong("not-of-the-extents", "codec", ["zstd", 4, [30, 63, 1, 8]])
+    wrong("huge", "codec", ["zstd", 4, [2**62, 64, 1, 8]])
+    wrong("of-two-members", "codec", ["zstd", sizes])
+    wrong("of-four-members", "codec", ["zstd", 4, sizes, 1])
+    wrong("string", "codec", "zstd")
+    wrong("null", "codec", None)
+    empty = packed()
+    empty["leaves"].append(leaf("e", "int8", [0], 0, 0, codec=["zstd", 1, []]))
+    invalid("codec-of-nothing", "S-70", sealed(empty))
+    file_too = packed()
+    file_too["files"][0]["codec"] = ["zstd", 1, [1, 1]]
+    invalid("codec-of-a-file", "S-23", sealed(file_too))
+    for name, chunk_bytes, size, stored in (
+        ("ratio", 2**24, 2**24, 2**9 - 1),
+        ("chunks-too-long", 2**25, 2**25, 2**10),
+    ):
+        table = manifest(chunk_bytes=chunk_bytes, requires=["zstd"], parts=[part(4096)])
+        row = leaf("a", "int8", [size], size, 0, extents=[[0, DATA, stored]], codec=["zstd", 1, [stored]])
+        table |= {"leaves": [{**row, "chunks": chunks(1)}], "tree": {"a": {"$": "array", "leaf": "a"}}}
+        invalid(f"codec-{name}", "S-70", sealed(table))
+    invalid("codec-not-told", "S-24", sealed({**packed(), "requires": []}))
+    broken("codec-told-and-not-used", "S-24", put("requires", ["zstd"]))
+    invalid("codec-and-the-unknown", "S-11", sealed({**packed(), "requires": ["zstd", "lz4"]}), "version")
 
 
 def bad_boxes() -> None:
@@ -545,6 +705,25 @@ def bad_boxes() -> None:
     both = boxes(whole, rows)
     both["leaves"].append(leaf("u", "int8", [0], 0, 0))
     invalid("box-and-whole", "S-36", sealed(both))
+
+
+def bad_ranks() -> None:
+    def wrong(name: str, rule: str, change: Callable[[Table], object]) -> None:
+        table = own()
+        change(table)
+        invalid(f"ranks-{name}", rule, sealed(table))
+
+    wrong("not-told", "S-24", put("requires", []))
+    broken("ranks-told-and-not-used", "S-24", put("requires", ["ranks"]))
+    wrong("own-leaf-of-another-rank", "S-75", put("leaves", 2, "path", "%rank0/v"))
+    wrong("of-too-few", "S-76", put("tree", "r", "of", [0]))
+    wrong("of-a-node-that-is-not-there", "S-76", put("tree", "r", "of", [0, 2]))
+    wrong("a-node-of-nobody", "S-76", put("tree", "r", "of", [0, 0]))
+    wrong("of-true", "S-76", put("tree", "r", "of", [False, True]))
+    wrong("member-missing", "S-76", drop("tree", "r", "nodes"))
+    wrong("inside-a-component", "S-76", put("tree", "u", [{"$": "ranks", "of": [0, 1], "nodes": [1, 2]}]))
+    wrong("inside-another", "S-76", put("tree", "r", "nodes", 0, {"$": "ranks", "of": [0, 1], "nodes": [1, 2]}))
+    wrong("leaf-of-nobody", "S-41", put("tree", "r", "nodes", 1, {"$": "array", "leaf": "w"}))
 
 
 def bad_files() -> None:
@@ -611,6 +790,7 @@ def bad_nodes() -> None:
         ("bytes-too-long", {"$": "bytes", "base64": base64.b64encode(bytes(4097)).decode()}),
         ("dict-of-triples", {"$": "dict", "items": [[1, 2, 3]]}),
         ("dict-key-twice", {"$": "dict", "items": [[1, 2], [1, 3]]}),
+        ("dict-in-a-key", {"$": "dict", "items": [[{"$": "tuple", "items": [{"$": "dict", "items": []}]}, 0]]}),
         ("tuple-of-an-object", {"$": "tuple", "items": {}}),
         ("deque-overfull", {"$": "deque", "items": [1, 2], "maxlen": 1}),
         ("deque-maxlen-true", {"$": "deque", "items": [], "maxlen": True}),
@@ -649,14 +829,18 @@ def build() -> dict[str, bytes]:
     """Return every vector and the index, by path."""
     VALID.clear()
     INVALID.clear()
+    SIGNED.clear()
     make_valid()
+    make_signed()
     for make in (
         bad_envelopes,
         bad_json,
         bad_heads,
         bad_parts,
         bad_leaves,
+        bad_codecs,
         bad_boxes,
+        bad_ranks,
         bad_files,
         bad_dtypes,
         bad_nodes,
@@ -672,12 +856,18 @@ def build() -> dict[str, bytes]:
             {"file": f"invalid/{name}.json", "rule": rule, "error": error, "schema": name not in beyond}
             for name, (rule, error, _) in sorted(INVALID.items())
         ],
+        "signed": [
+            {"file": f"signed/{name}.json", "rule": rule, "with_key": with_key, "without_key": without_key}
+            for name, (rule, with_key, without_key, _) in sorted(SIGNED.items())
+        ],
     }
     lines = [
         f'"{group}": [\n  ' + ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n ]"
         for group, rows in index.items()
     ]
+    lines.append(f'"key": "{SECRET.hex()}"')
     files = {"index.json": ("{" + ",\n ".join(lines) + "}\n").encode()}
+    files |= {f"signed/{name}.json": row[3] for name, row in SIGNED.items()}
     files |= {f"valid/{name}.json": row[2] for name, row in VALID.items()}
     return files | {f"invalid/{name}.json": row[2] for name, row in INVALID.items()}
 

@@ -13,11 +13,14 @@ quickly.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from outlast.version import __version__
 
+TYPE_CHECKING = False  # as type checkers know it: typing itself takes longer to import than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
+    from outlast.backends.effort import IO
     from outlast.capture import RNG, register
     from outlast.errors import (
         BusyError,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from outlast.store import Store
 
 _HOMES = {
+    "IO": "outlast.backends.effort",
     "RNG": "outlast.capture",
     "register": "outlast.capture",
     "Keep": "outlast.policy.retention",
@@ -44,6 +48,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "IO",
     "RNG",
     "BusyError",
     "CaptureError",

@@ -52,6 +52,12 @@ class CaptureError(OutlastError):
     exit_status = USAGE
 
 
+class ChangedError(OutlastError):
+    """The program changed what was being copied for a save: that one is lost, the next one waits for its copies."""
+
+    kind = "changed"
+
+
 class MismatchError(OutlastError):
     """The checkpoint does not fit the live state (name, shape, dtype): change the program, or allow it."""
 
@@ -72,6 +78,15 @@ class DamageError(OutlastError):
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class SignatureError(DamageError):
+    """A manifest is whole, and not signed with the key of this reader: fall back, but leave it where it is.
+
+    It may be forged, and it may be good and the key wrong. So it is never moved to quarantine unasked.
+    """
+
+    kind = "signature"
 
 
 class VersionError(OutlastError):
@@ -100,6 +115,12 @@ class FencedError(OutlastError):
 
     kind = "fenced"
     exit_status = BUSY
+
+
+class RanksError(OutlastError):
+    """Another rank of this run has failed or is gone, or is somewhere else: this one cannot go on alone."""
+
+    kind = "ranks"
 
 
 class StorageError(OutlastError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 import re
-from decimal import Decimal
 from typing import Any
 
 from outlast.errors import UsageError
@@ -102,6 +101,8 @@ def _bytes(text: str) -> int:
     unit = _BYTES.get(match[2] or "b") if match else None
     if match is None or unit is None or (unit == 1 and "." in match[1]):
         return -1
+    from decimal import Decimal
+
     return int(Decimal(match[1]) * unit)
 
 

@@ -150,7 +150,7 @@ def test_older_records_have_no_job():
         ({"SLURM_JOB_ID": "1001", "SLURM_RESTART_COUNT": "2"}, "slurm:1001", 2),
         ({"SLURM_JOB_ID": "1001", "SLURM_RESTART_COUNT": "many"}, "slurm:1001", 0),
         ({"SLURM_JOB_ID": "1001", "SLURM_RESTART_COUNT": "\u00b2"}, "slurm:1001", 0),
-        ({"SLURM_JOB_ID": "1001", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_JOB_ID": "999"}, "slurm:1001_3", 0),
+        ({"SLURM_JOB_ID": "1001", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_JOB_ID": "999"}, "slurm:999_3", 0),
         ({"SLURM_JOB_ID": "1001", "SLURM_ARRAY_TASK_ID": "0"}, "slurm:1001_0", 0),
         ({"PBS_JOBID": "12[3].server"}, "pbs:12[3].server", 0),
         ({"LSB_JOBID": "5", "LSB_JOBINDEX": "7"}, "lsf:5_7", 0),

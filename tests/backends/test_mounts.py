@@ -68,7 +68,32 @@ def _literal(monkeypatch, tmp_path):  # after tmp_path, which needs the real one
 )
 @pytest.mark.usefixtures("_literal")
 def test_find(table, path, point, kind, source):
-    assert find(path, table) == Mount(point=point, type=kind, source=source)
+    found = find(path, table)
+    assert (found.point, found.type, found.source) == (point, kind, source)
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("/", ("rw", "relatime")),
+        ("/home/me", ("rw", "relatime", "vers=4.2")),
+        ("/scratch/me", ("rw", "relatime", "flock")),
+        ("/mnt/empty", ("rw", "size=4k")),
+        ("/box", ("rw", "lowerdir=/l", "upperdir=/u", "workdir=/w")),
+    ],
+)
+@pytest.mark.usefixtures("_literal")
+def test_options_of_the_mount_and_of_its_file_system(table, path, options):
+    assert find(path, table).options == options
+
+
+def test_one_option():
+    mount = Mount(point="/x", type="nfs", source="s:/x", options=("ro", "soft", "timeo=7", "acdirmax=3", "acdirmax=9"))
+    assert mount.option("soft") == ""
+    assert mount.option("timeo") == "7"
+    assert mount.option("acdirmax") == "9"
+    assert mount.option("hard") is None
+    assert mount.option("time") is None
 
 
 def test_links_are_followed_first(tmp_path, table):

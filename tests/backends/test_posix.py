@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from outlast.backends import Entry, Posix, Syscalls
-from outlast.backends.posix import TEMPORARY
+from outlast.backends.publishing import TEMPORARY
 from outlast.errors import DamageError, SpaceError, StorageError
 
 SECRET = b"not of this store"
@@ -102,10 +102,13 @@ def test_a_missing_directory_is_empty(posix, path):
     assert posix.list(path) == ()
 
 
-def test_a_missing_root_is_empty(tmp_path):
+def test_a_missing_root_is_not_taken_for_an_empty_one(tmp_path):
     missing = Posix(tmp_path / "none")
     assert not missing.exists()
-    assert missing.list("") == ()
+    with pytest.raises(StorageError, match=r"none is gone\n.*unmounted"):
+        missing.list("")
+    with pytest.raises(StorageError, match="none is gone"):
+        missing.list("journal")
     assert missing.space().free_bytes == -1
 
 
@@ -422,6 +425,43 @@ def test_a_failed_sync_of_a_journal_is_an_error(root):
     with pytest.raises(StorageError, match="Input/output error"):
         appender.append(b"two\n", sync=True)
     appender.close()
+
+
+class Torn(Syscalls):
+    """Half of what is appended reaches the disk, then it is full."""
+
+    def writev(self, fd, buffers):
+        os.write(fd, bytes(buffers[0])[: len(buffers[0]) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_a_failed_append_left_is_cut_off(root):
+    Posix(root).create("f", [b"one\n"])
+    appender = Posix(root, calls=Torn()).appender("f")
+    with pytest.raises(SpaceError):
+        appender.append(b"a line of some length\n", sync=True)
+    appender.close()
+    assert (root / "f").read_bytes() == b"one\n"
+
+
+class Behind(Syscalls):
+    """The file system's clock is 1,000 s behind, as on a server of its own."""
+
+    def fstat(self, fd):
+        found = super().fstat(fd)
+        behind = list(found[:10])
+        behind[stat.ST_MTIME] -= 1000
+        return os.stat_result(behind, {"st_mtime": found.st_mtime - 1000})
+
+
+def test_the_present_is_the_file_systems_not_this_nodes(root):
+    """S-63: a heartbeat of now, by its clock, is 0 s old, whatever ours says."""
+    posix = Posix(root, calls=Behind())
+    posix.create("f", [b"x"])
+    here = os.stat(root / "f").st_mtime
+    os.utime(root / "f", (here - 1000,) * 2)
+    then, now = posix.heartbeat("f")
+    assert 0 <= now - then < 500
 
 
 class LostAnswer(Syscalls):

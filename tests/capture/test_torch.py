@@ -494,3 +494,13 @@ def test_a_state_dict_kept_beside_the_model_is_detached_and_shares_its_memory():
     assert type(kept) is torch.Tensor
     assert not kept.requires_grad
     assert kept.data_ptr() == state["m"].weight.data_ptr()
+
+
+@pytest.mark.parametrize("compiles", [(True, False), (False, True), (True, True)])
+def test_a_compiled_module_is_saved_as_what_it_was_compiled_from(compiles):
+    first, second = (
+        torch.compile(torch.nn.Linear(2, 2), backend="eager") if compiled else torch.nn.Linear(2, 2)
+        for compiled in compiles
+    )
+    roundtrip({"model": first}, {"model": second})
+    assert torch.equal(first.weight, second.weight)

@@ -53,8 +53,13 @@ def heavy(report):
 def test_help(measured):
     report = measured("--help")
     assert heavy(report) == []
-    assert [n for n in report["new"] if n.startswith("outlast.") and not n.startswith("outlast.cli")] == [
+    assert [n for n in report["new"] if n.startswith("outlast.")] == [
+        "outlast.cli",
+        "outlast.cli.arguments",
+        "outlast.cli.main",
+        "outlast.cli.verbs",
         "outlast.errors",
+        "outlast.terminal",
         "outlast.version",
     ]
     assert len(report["new"]) < 70
@@ -65,14 +70,42 @@ def test_ls(measured, plain):
     assert heavy(report) == []
     for layer in ("capture", "run", "supervise", "demo", "testing"):
         assert f"outlast.{layer}" not in report["new"]
-    assert len(report["new"]) < 140
+    assert len(report["new"]) < 150
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "show"])
+def test_run(measured):
+    """It knows of no store, and so imports none; nor what other verbs need."""
+    report = measured("run", "--", "true")
+    assert set(heavy(report)) == {"subprocess"}
+    for part in ("capture", "run", "store", "format.manifest", "backends.posix", "supervise.courier", "cli.drill"):
+        assert f"outlast.{part}" not in report["new"]
+    assert len(report["new"]) < 150
+
+
+def test_run_with_a_store(measured, tmp_path):
+    """What writes is imported when the program has saved files."""
+    report = measured("run", "--store", tmp_path / "new", "--", "true")
+    assert set(heavy(report)) == {"subprocess"}
+    for part in ("capture", "run", "store.commit", "store.prune", "supervise.custody"):
+        assert f"outlast.{part}" not in report["new"]
+    assert len(report["new"]) < 180
+
+
+@pytest.mark.parametrize("verb", ["status", "timeline", "verify", "show"])
 def test_the_other_readers(measured, plain, verb):
     report = measured(verb, plain)
     assert heavy(report) == []
     assert "outlast.capture" not in report["new"]
+
+
+def test_importing_outlast_imports_nearly_nothing():
+    """What a name needs is imported when the name is used."""
+    code = "import sys; before = set(sys.modules); import outlast; print(*sorted(set(sys.modules) - before))"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
+    new = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in new if name.startswith("outlast")] == ["outlast", "outlast.version"]
+    assert "typing" not in new
+    assert len(new) < 10
 
 
 def test_importing_outlast_imports_no_framework():

@@ -157,7 +157,7 @@ def test_show_json(call, trained):
     found = call("show", trained, "--json").json
     assert found.keys() == {
         "store", "checkpoint", "step", "attempt", "created", "done", "metrics", "position", "parts", "leaves",
-        "files", "tree",
+        "files", "tree", "digest", "signed", "signature_checked",
     }  # fmt: skip
     assert (found["checkpoint"], found["step"], found["done"]) == (names(trained)[0], 3, True)
     leaves = {leaf["path"]: leaf for leaf in found["leaves"]}
@@ -341,7 +341,7 @@ def test_what_a_live_run_removes_meanwhile_is_left_out(call, plain, monkeypatch,
 def test_ls_lists_once_whatever_their_number(call, plain, monkeypatch):
     calls = []
     real = catalog.scan
-    monkeypatch.setattr(catalog, "scan", lambda backend: calls.append(1) or real(backend))
+    monkeypatch.setattr(catalog, "scan", lambda backend, store="": calls.append(1) or real(backend, store))
     assert len(call("ls", plain, "--json").json["checkpoints"]) == 3
     assert len(calls) == 1
 
@@ -365,3 +365,37 @@ def test_without_outlast_json_and_journals_the_manifests_tell_the_id(call, plain
     assert attempt.restore() == 3  # and nothing was taken for damage
     assert attempt.lease.attempt == 2
     assert not (plain / "quarantine").exists()
+
+
+@pytest.mark.parametrize("verb", ["show", "status", "export"])
+def test_the_newest_is_looked_for_again_if_a_live_run_replaces_it(call, plain, tmp_path, monkeypatch, verb):
+    attempt = Attempt.begin(plain, takeover=True)
+    find = Store.find
+    found = []
+
+    def slow(self, wanted):
+        found.append(find(self, wanted))
+        if len(found) == 1:
+            attempt.save(50, keep=1)
+        return found[-1]
+
+    monkeypatch.setattr(Store, "find", slow)
+    arguments = [str(tmp_path / "out.safetensors"), "--store", str(plain)] if verb == "export" else [str(plain)]
+    told = json.loads(call(verb, "--json", *arguments).out)
+    newest = told["newest"] if verb == "status" else told
+    assert newest["checkpoint"] == found[1].format()
+    assert found[1].step == 50
+
+
+def test_what_is_removed_while_it_is_exported_is_not_called_damaged(call, plain, tmp_path, monkeypatch):
+    attempt = Attempt.begin(plain, takeover=True)
+    source = Store.source
+
+    def slow(self, manifest):
+        attempt.save(50, frozen=False, keep=1)
+        return source(self, manifest)
+
+    monkeypatch.setattr(Store, "source", slow)
+    told = call("export", str(tmp_path / "out.safetensors"), "--store", str(plain))
+    assert told.status == 4
+    assert "was removed while it was read" in told.err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import mounting
 import outlast
 import storekit
+from fileskit import Files
 from outlast.cli.main import main as cli
 from outlast.errors import SpaceError, StorageError
 from outlast.store import Store
@@ -39,6 +42,51 @@ def test_full_disk(tmp_path: Path) -> None:
         attempt.prune(1)  # pruning works on a full disk
         attempt.save(3)
         assert storekit.newest(path) == 3
+        report(b"ok")
+
+    assert run_in_namespace(work) == b"ok"
+
+
+def test_without_a_free_inode_a_program_is_not_begun_anew(tmp_path: Path) -> None:
+    """No room to give its files back is said, with what to do; with a moment's two inodes prune makes some."""
+
+    def leave(inodes: int) -> None:
+        about = os.statvfs(tmp_path / "small")
+        mounting.remount(tmp_path / "small", f"size=1m,nr_inodes={about.f_files - about.f_ffree + inodes}")
+
+    def verb(*words: object) -> tuple[int, str]:
+        with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(said):
+            code = cli([str(word) for word in words])
+        return code, said.getvalue()
+
+    def work(report):
+        mounting.enter()
+        mounting.tmpfs(tmp_path / "small", "size=1m,nr_inodes=200")
+        path, begun = tmp_path / "small" / "store", tmp_path / "begun"
+        attempt = Files.begin(path)
+        attempt.save(1)
+        attempt.save(2)
+        attempt.custody.close("failed")
+        for inodes in (0, 2):
+            leave(inodes)
+            code, said = verb("run", "--store", path, "--", "touch", begun)
+            assert code == 1, said
+            assert "No space left on device" in said, said
+            assert "free space or quota (outlast prune)" in said, said
+            assert not begun.exists()
+        leave(0)
+        code, said = verb("prune", path, "--keep", 1)
+        assert code == 1, said
+        assert "remove a file that is not in the store first" in said, said
+        leave(2)
+        code, said = verb("prune", path, "--keep", 1)
+        assert code == 0, said
+        assert storekit.counted_steps(path) == [2]
+        leave(100)
+        code, said = verb("run", "--store", path, "--", "touch", begun)
+        assert code == 0, said
+        assert "restored step 2" in said, said
+        assert begun.exists()
         report(b"ok")
 
     assert run_in_namespace(work) == b"ok"

@@ -8,10 +8,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from outlast.format import features
+from outlast.format.codecs import chunk_lengths
 from outlast.format.dtypes import itemsize
 from outlast.format.envelope import seal_body
 from outlast.format.manifest import KEY
-from outlast.format.model import Extent, Leaf, Manifest, Part, StoredFile
+from outlast.format.model import Codec, Extent, Leaf, Manifest, Part, StoredFile
 from outlast.format.names import CheckpointName
 
 DTYPES = ["bool", "float32", "bfloat16", "complex128", "datetime64[ns]", "S3", "U0", 'struct:[["x","<f8"],["n","|u1"]]']
@@ -121,6 +123,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         metrics=draw(st.dictionaries(texts, st.floats(allow_nan=False, allow_infinity=False), max_size=3)),
         writer=draw(st.dictionaries(texts, texts, max_size=2)),
         ranks=ranks,
+        requires=features.used("xxh3-128", leaves),
     )
 
 
@@ -130,14 +133,16 @@ def _leaf(draw: st.DrawFn, path: str, ranks: int, chunk_bytes: int, fill: list[i
     dtype = draw(st.sampled_from(DTYPES))
     shape = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
     size = itemsize(dtype) * math.prod(shape)
-    cut = draw(st.integers(0, size))
+    count = -(-size // chunk_bytes)
+    codec = draw(st.none() | _codec(size, chunk_bytes, count)) if size else None
+    stored = size if codec is None else sum(codec.sizes)
+    cut = draw(st.integers(0, stored))
     extents = []
-    for piece in (cut, size - cut):
+    for piece in (cut, stored - cut):
         part = draw(st.integers(0, ranks - 1))
         if piece:
             extents.append(Extent(part=part, at=fill[part], size_bytes=piece))
             fill[part] += piece
-    count = -(-size // chunk_bytes)
     chunks = tuple(draw(st.lists(digests, min_size=count, max_size=count)))
     rank = draw(st.integers(0, ranks - 1))
     is_box = draw(st.booleans())
@@ -151,7 +156,15 @@ def _leaf(draw: st.DrawFn, path: str, ranks: int, chunk_bytes: int, fill: list[i
         rank=rank,
         global_shape=shape if is_box else None,
         offset=(0,) * len(shape) if is_box else None,
+        codec=codec,
     )
+
+
+def _codec(size: int, chunk_bytes: int, count: int) -> st.SearchStrategy[Codec]:
+    lengths = chunk_lengths(size, chunk_bytes, count)
+    sizes = st.tuples(*[st.integers(-(-length // 32768), length) for length in lengths])
+    widths = [width for width in (1, 2, 4, 8, 16) if not any(length % width for length in lengths)]
+    return st.builds(lambda width, sizes: Codec(name="zstd", width=width, sizes=sizes), st.sampled_from(widths), sizes)
 
 
 def table_of(data: bytes) -> dict[str, Any]:

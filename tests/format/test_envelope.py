@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outlast.errors import DamageError
 from outlast.format import envelope
-from outlast.format.envelope import MAX_DEPTH, load, parse, seal, seal_body, unseal
+from outlast.format.envelope import MAX_DEPTH, load, parse, seal, seal_body, unseal, weigh
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -94,8 +94,9 @@ def test_sealed_rubbish_is_damage_or_a_table(body):
         ("1", "is not a table"),
         ("", "is not a valid table"),
         ('{"a":1}x', "is not a valid table"),
-        ("{" * 5, "nests deeper than 128, or is not a table"),
-        ('{"a":]}', "nests deeper than 128, or is not a table"),
+        ("{" * 5, "is not a valid table"),
+        ('{"a":]}', "is not a valid table"),
+        ("{" * 200, "nests deeper than 128, or is not a table"),
     ],
 )
 def test_json_is_read_strictly_s12_s13(text, what):
@@ -132,11 +133,57 @@ def test_deep_text_never_reaches_the_parser_s14(monkeypatch):
                 load(b"[" + prefix.encode() + b"," + b"[" * 500 + suffix.encode())
 
 
-@pytest.mark.parametrize("text", [b'"",' * 50, b"1," * 50, b"[]," * 50, b"[" + b"],[" * 50])
-def test_the_number_of_values_is_bounded_s14(text, monkeypatch):
-    monkeypatch.setattr(envelope, "MAX_VALUES", 40)
-    with pytest.raises(DamageError, match=r"holds more than 40 (values|strings)"):
+WEIGHTS = [
+    ("{}", 2 + 160 + 44, "an object, which is a value"),
+    ('{"a":1}', 7 + 1 + 160 + 44 + 24 + 64, "a member, its name, and a byte inside of a string"),
+    ('{"a":1,"b":2}', 13 + 2 + 160 + 2 * 44 + 2 * (24 + 64), "two members"),
+    ("[]", 2 + 64 + 44, "an array"),
+    ('["a","bc"]', 10 + 3 + 64 + 2 * 44 + 2 * 32, "two strings"),
+    ('["\\"\\\\","]"]', 12 + 5 - 4 + 4 + 64 + 2 * 44 + 2 * 32, "quotes and brackets in strings"),
+    ('["é"]', 4 * (6 + 2) + 64 + 44 + 32, "beyond ASCII a byte counts four times"),
+    ('["\\u0041"]', 4 * (10 + 6) + 64 + 44 + 32, "and with escapes"),
+]
+
+
+@pytest.mark.parametrize(("text", "weight"), [row[:2] for row in WEIGHTS], ids=[row[2] for row in WEIGHTS])
+def test_what_a_table_weighs_s14(text, weight):
+    assert weigh(text.encode(), "")[0] == weight
+
+
+def test_the_weight_is_the_same_wherever_blocks_end_s14(monkeypatch):
+    text = json.dumps(
+        [{"a\\b": ['"', "x" * 9, {"a": -1.5}]}, "é", {"c": {"a": []}, " d ": "\\\\"}] * 3, indent=1
+    ).encode()
+    whole = weigh(text, "")
+    for size in range(1, 40):
+        monkeypatch.setattr(envelope, "_BLOCK_BYTES", size)
+        assert weigh(text, "") == whole
+
+
+@pytest.mark.parametrize("item", ['""', "1", "[]", "{}", '"\\""'])
+def test_the_weight_is_bounded_s14(item, monkeypatch):
+    text = f"[{','.join([item] * 50)}]".encode()
+    weight, _ = weigh(text, "")
+    monkeypatch.setattr(envelope, "_LIGHT_BYTES", 0)  # below that size nothing is weighed
+    monkeypatch.setattr(envelope, "MAX_WEIGHT", weight)
+    assert len(load(text)) == 50
+    monkeypatch.setattr(envelope, "MAX_WEIGHT", weight - 1)
+    with pytest.raises(DamageError, match=f"weighs {weight} with all its values, the limit is {weight - 1}"):
         load(text)
+
+
+def test_a_name_that_stands_often_weighs_once_s14(monkeypatch):
+    """Counted only where the table would be too heavy else."""
+    text = json.dumps([{"name": 1, "other": 2}] * 20, indent=1).encode()
+    every, members = weigh(text, "")
+    assert members == 40
+    for size in (7, 1 << 20):
+        monkeypatch.setattr(envelope, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(envelope, "MAX_WEIGHT", every - 38 * 64)
+        assert weigh(text, "")[0] == every - 38 * 64
+        monkeypatch.setattr(envelope, "MAX_WEIGHT", every - 38 * 64 - 1)
+        with pytest.raises(DamageError, match="weighs"):
+            weigh(text, "")
 
 
 def test_the_size_is_bounded_s14(monkeypatch):
@@ -162,3 +209,14 @@ def test_what_has_no_utf8_form_does_not_stop_a_journal():
 def test_a_float_that_is_not_finite_is_never_written_s12():
     with pytest.raises(ValueError, match="not JSON compliant"):
         seal({"a": float("nan")})
+
+
+def test_what_is_not_weighed_could_not_be_too_heavy_s14():
+    """Brackets are the heaviest that a byte can be; keys stand twice, and depth counts, in small tables too."""
+    text = b"[" * (envelope._LIGHT_BYTES // 2) + b"{" * (envelope._LIGHT_BYTES // 2)
+    assert 4 * (2 + 44 + 160) * len(text) <= envelope.MAX_WEIGHT
+    for size in (0, envelope._LIGHT_BYTES + 1):
+        with pytest.raises(DamageError, match="a key stands twice"):
+            load(b'{"a":1,"a":2' + b" " * size + b"}")
+        with pytest.raises(DamageError, match="nests deeper"):
+            load(b" " * size + b"[" * 129 + b"]" * 129)

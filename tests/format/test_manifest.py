@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from format.manifests import manifests, sealed, small, table_of
 from outlast.errors import CaptureError, DamageError, VersionError
 from outlast.format import manifest as module
-from outlast.format.manifest import decode, encode
+from outlast.format.manifest import HEAD_BYTES, decode, encode, is_unfinished
 from outlast.format.model import Extent, Leaf
+from outlast.format.names import ATTEMPT_LIMIT, STEP_LIMIT
 
 replace = dataclasses.replace
 
@@ -51,6 +52,23 @@ def test_the_fields_stand_in_order_a_row_a_line_s23():
     ]
 
 
+@given(manifests())
+def test_the_first_bytes_tell_that_a_run_was_not_done(manifest):
+    assert is_unfinished(encode(manifest)[:HEAD_BYTES]) is not manifest.done
+
+
+def test_the_first_bytes_tell_it_of_the_largest_numbers():
+    limits = replace(small(), step=STEP_LIMIT - 1, attempt=ATTEMPT_LIMIT - 1, revision=ATTEMPT_LIMIT - 1, done=False)
+    assert is_unfinished(encode(limits)[:HEAD_BYTES])
+
+
+@pytest.mark.parametrize(
+    "change", [(b'"done":', b'"done": '), (b'{"format"', b'{ "format"'), (b'"version":1', b'"version":2')]
+)
+def test_what_begins_as_none_of_ours_has_to_be_read(change):
+    assert not is_unfinished(encode(replace(small(), done=False)).replace(*change)[:HEAD_BYTES])
+
+
 def test_every_flipped_bit_is_damage_s09():
     data = encode(small())
     for bit in range(len(data) * 8):
@@ -74,8 +92,8 @@ def test_a_newer_version_is_no_damage_s11():
         decode(sealed(newer), "m.json")
     with pytest.raises(VersionError, match="has format 7"):
         decode(sealed({"format": "outlast-checkpoint", "version": 7, "all": "new"}))
-    needs = {**table_of(encode(small())), "requires": ["zstd", "x"]}
-    with pytest.raises(VersionError, match=r"m\.json needs features that this outlast does not know: zstd, x"):
+    needs = {**table_of(encode(small())), "requires": ["lz4", "x"]}
+    with pytest.raises(VersionError, match=r"m\.json needs features that this outlast does not know: lz4, x"):
         decode(sealed(needs), "m.json")
 
 

@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from outlast.errors import DamageError, OutlastError, VersionError
+from outlast.errors import DamageError, OutlastError, SignatureError, VersionError
 from outlast.format.envelope import seal
 from outlast.format.manifest import decode, encode
+from outlast.format.signing import WITHOUT_KEY, SigningKey, Trust
 
 SPEC = Path(__file__).resolve().parents[2] / "spec"
 VECTORS = SPEC / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_bytes())
 SCHEMA = json.loads((SPEC / "manifest-v1.schema.json").read_bytes())
 WHOLE = Draft202012Validator(SCHEMA)
-ERRORS = {"damage": DamageError, "version": VersionError}
+ERRORS = {"damage": DamageError, "version": VersionError, "signature": SignatureError}
+KEY = SigningKey(bytes.fromhex(INDEX["key"]))
 IDS = set(re.findall(r"\*\*(S-\d\d)\*\*", (SPEC / "store-v1.md").read_text()))
 
 
@@ -56,6 +58,26 @@ def test_invalid_ones_are_refused_with_the_right_kind_of_error(row):
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("reader", ["with_key", "without_key"])
+@pytest.mark.parametrize("row", named(INDEX["signed"]))
+def test_signed_ones_are_judged_by_the_key(row, reader):
+    trust = Trust(key=KEY) if reader == "with_key" else WITHOUT_KEY
+    data = (VECTORS / row["file"]).read_bytes()
+    if row[reader] == "ok":
+        manifest = decode(data, row["file"], trust)
+        assert encode(manifest, KEY if manifest.is_signed else None)
+    else:
+        with pytest.raises(OutlastError) as caught:
+            decode(data, row["file"], trust)
+        assert type(caught.value) is ERRORS[row[reader]]
+        assert row["file"] in str(caught.value)
+
+
+@pytest.mark.parametrize("row", named(row for row in INDEX["signed"] if row["without_key"] == "ok"))
+def test_the_schema_takes_what_carries_a_signature(row):
+    WHOLE.validate(json.loads((VECTORS / row["file"]).read_bytes()))
+
+
 @pytest.mark.parametrize("row", named(row for row in INDEX["invalid"] if row["schema"]))
 def test_the_schema_refuses_what_it_can(row):
     assert not WHOLE.is_valid(json.loads((VECTORS / row["file"]).read_bytes()))
@@ -78,7 +100,8 @@ def test_the_vectors_on_disk_are_those_that_make_builds():
 
 
 def test_every_cited_rule_stands_in_the_specification():
-    cited = {rule for row in INDEX["valid"] for rule in row["rules"]} | {row["rule"] for row in INDEX["invalid"]}
+    cited = {rule for row in INDEX["valid"] for rule in row["rules"]}
+    cited |= {row["rule"] for row in [*INDEX["invalid"], *INDEX["signed"]]}
     assert cited <= IDS
     assert sorted(IDS) == [f"S-{n:02d}" for n in range(1, len(IDS) + 1)]
 

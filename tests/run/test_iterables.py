@@ -8,6 +8,7 @@ import json
 import math
 import random
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 
 import outlast
 from outlast.errors import CaptureError, MismatchError, UsageError
-from outlast.run import draws
+from outlast.run import draws, marks
 from outlast.run.iterables import resume
 from outlast.run.packing import pack, unpack
 from outlast.run.position import Positions
@@ -446,6 +447,98 @@ def test_another_split_of_a_loaders_data_is_a_mismatch(tmp_path):
     assert "make data before the run's block" in caught.value.hint
     expected = split_inside(tmp_path / "undisturbed", before=True)
     assert split_inside(tmp_path / "s", before=True) == expected  # where it was made before, it is the same
+
+
+def test_the_data_of_each_epoch_are_looked_at_once(monkeypatch):
+    """Again where they have changed, or are others, also at the same place in memory; each time where none can say."""
+    looked = []
+    checksum = marks._array_checksum
+    monkeypatch.setattr(marks, "_array_checksum", lambda values: looked.append(len(values)) or checksum(values))
+
+    def told(tensor):
+        return marks.data_mark(torch.utils.data.TensorDataset(tensor))
+
+    data = torch.arange(20.0)
+    assert told(data) == told(data) == told(data)
+    assert len(looked) == 1
+    before = told(data)
+    data[7] += 1
+    assert told(data) != before
+    assert len(looked) == 2
+    data[7] -= 1
+    assert told(data) == before == told(torch.arange(20.0))
+    assert len(looked) == 4
+    key = id(data)
+    assert key in marks._known
+    del data
+    assert key not in marks._known
+    with torch.inference_mode():
+        frozen = torch.ones(3)
+    told(frozen)
+    told(frozen)
+    assert len(looked) == 6
+
+
+@pytest.mark.parametrize(("rows", "is_whole"), [(100, True), (20_000, False)])
+def test_large_data_are_looked_at_in_part(monkeypatch, rows, is_whole):
+    """Each of few rows, some of many; of each the beginning."""
+    monkeypatch.setattr(marks, "_MOST_BYTES", 8 << 20)
+    data = torch.zeros(rows, 300)
+    before = marks.data_mark(torch.utils.data.TensorDataset(data))
+    for row, column, is_seen in ((0, 0, True), (rows - 1, 255, is_whole), (0, 256, False), (8, 3, True)):
+        data[row, column] = 1
+        assert (marks.data_mark(torch.utils.data.TensorDataset(data)) != before) is is_seen, (row, column)
+        data[row, column] = 0
+
+
+def test_a_sequence_is_marked_at_a_save_and_not_before(tmp_path, monkeypatch):
+    """So it costs nothing when nothing is due. One whose items may take long to read is marked as it is entered."""
+    marked = []
+    mark = marks.mark
+    monkeypatch.setattr(marks, "mark", lambda source: marked.append(source) or mark(source))
+    with outlast.Run(tmp_path / "s", {"x": 1}, every=10_000) as run:
+        for _ in run.range(3, "epoch"):
+            for _ in run.iterate(list(range(5)), "a"):
+                pass
+            for _ in run.iterate(np.zeros((50, 50)), "b"):
+                pass
+        assert marked == []
+        for _ in run.iterate(slow := Items([1, 2, 3]), "c"):
+            assert marked == [slow]
+        for _ in run.iterate(large := np.zeros((3, 1 << 20)), "large"):
+            assert marked[1] is large
+        for index, _ in enumerate(run.iterate([7, 8], "d")):
+            if index:
+                run.save()
+        assert marked[2] == [7, 8]
+
+
+class Items(Sequence):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+def test_rows_that_the_loop_itself_changes(tmp_path):
+    """They are in the state: what they are at the save is what they are after the restart."""
+
+    def doubled(path, leave_at=None):
+        rows = np.arange(60_000.0).reshape(60, 1000)
+        with outlast.Run(path, {"rows": rows}, every=10_000) as run:
+            for index, row in enumerate(run.iterate(rows, "row")):
+                np.multiply(row, 2, out=row)
+                if index == leave_at:
+                    run.leave()
+        return rows
+
+    with pytest.raises(outlast.Preempted):
+        doubled(tmp_path / "s", 20)
+    assert np.array_equal(doubled(tmp_path / "s"), 2 * np.arange(60_000.0).reshape(60, 1000))
 
 
 def over(path, items, leave_at=None):

@@ -14,7 +14,7 @@ import sys
 import textwrap
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import psutil
@@ -32,6 +32,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+import outlast
 from outlast.errors import MismatchError, UsageError
 from outlast.run import draws
 from outlast.run.iterables import resume
@@ -557,6 +558,32 @@ def test_workers_do_not_hear_the_notice(number):
     assert len(list(batches)) == 11
 
 
+@pytest.mark.parametrize("persistent_workers", [False, True])
+def test_workers_of_a_loader_that_the_run_is_not_told_of_do_not_hear_it_either(tmp_path, persistent_workers):
+    """A validation, say: `for x, y in loader` within the block."""
+    own = DataLoader._get_iterator
+    with outlast.Run(tmp_path / "s", {"x": 1}):
+        loader = DataLoader(Digits(12, augment=False), num_workers=2, persistent_workers=persistent_workers)
+        for _ in range(2):
+            batches = iter(loader)
+            next(batches)
+            workers = workers_of_this_process()
+            assert len(workers) == 2
+            for worker in workers:
+                worker.send_signal(signal.SIGTERM)
+            assert len(list(batches)) == 11
+        assert len(list(DataLoader(Digits(12, augment=False)))) == 12
+    assert DataLoader._get_iterator is own
+
+
+def test_blocks_that_overlap_leave_loaders_as_they_were(tmp_path):
+    own = DataLoader._get_iterator
+    first, second = (outlast.Run(tmp_path / name, {"x": 1}) for name in "ab")
+    with first, second:
+        assert DataLoader._get_iterator is not own
+    assert DataLoader._get_iterator is own
+
+
 class Deadly(Digits):
     """Its reader is killed, while the main process waits for it."""
 
@@ -660,6 +687,48 @@ def test_killed_main_leaves_no_worker(tmp_path):
         process.wait()
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert alive == []
+
+
+KILLED_MEANWHILE = """
+    import multiprocessing, os, signal, sys, time
+    from torch.utils.data import DataLoader
+    from torchdata.stateful_dataloader import StatefulDataLoader
+    from outlast.run.iterables import resume
+    from outlast.run.position import Positions
+
+    MAIN = int(os.environ.setdefault("MAIN", str(os.getpid())))
+
+    def begin(number):
+        print(os.getpid(), flush=True)
+        if number == 1:
+            parent = os.getppid()
+            os.kill(MAIN, signal.SIGKILL)
+            while os.getppid() == parent:  # torch watches over the one that it has after this
+                time.sleep(0.01)
+
+    if __name__ == "__main__":
+        multiprocessing.set_start_method("fork")
+        make = {"DataLoader": DataLoader, "StatefulDataLoader": StatefulDataLoader}[sys.argv[1]]
+        data = make(range(10), num_workers=2, worker_init_fn=begin)
+        next(resume(data, Positions().enter("batch"), notice_pending=lambda: False, warn=print))
+        signal.pause()
+    """
+
+
+@pytest.mark.parametrize("kind", ["DataLoader", "StatefulDataLoader"])
+def test_main_killed_while_its_workers_begin_leaves_none(tmp_path, kind):
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(KILLED_MEANWHILE))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(path), kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, env=environment) as process:
+        try:
+            said, _ = process.communicate(timeout=60)  # till nobody is left who could say something
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert said
 
 
 def gone(group):

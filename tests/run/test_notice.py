@@ -137,3 +137,29 @@ def test_an_event_loop_keeps_its_wakeup(tmp_path: Path) -> None:
         signal.set_wakeup_fd(before)
         os.close(read)
         os.close(write)
+
+
+EARLY = """
+import os, signal, sys
+import outlast
+from outlast.store import Store
+
+claim = Store.claim
+
+def claim_as_the_notice_comes(self, **more):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return claim(self, **more)
+
+Store.claim = claim_as_the_notice_comes
+try:
+    with outlast.Run(sys.argv[1], {"x": 1}) as run:
+        raise AssertionError("entered")
+except SystemExit:
+    os.kill(os.getpid(), signal.SIGTERM)  # the double of the notice, on the way out
+    raise
+"""
+
+
+def test_a_second_notice_on_the_way_out_before_the_first_step_leaves_the_status_alone(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY, tmp_path / "s"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 85, done.stderr

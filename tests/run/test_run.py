@@ -21,8 +21,11 @@ import torch
 
 import outlast
 from outlast.backends import host
+from outlast.backends.reading import FileReader, Room
 from outlast.cli.main import main as cli
-from outlast.store import Source
+from outlast.errors import FencedError
+from outlast.run import notice
+from outlast.store import Store
 from outlast.testing import FakeClock
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -690,9 +693,9 @@ def test_signals_are_given_back(tmp_path: Path) -> None:
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)] == before
 
 
-def _begun(path: Path) -> Path:
+def _begun(path: Path, size: int = 9) -> Path:
     """Make a run that has saved once and is not done."""
-    with pytest.raises(ZeroDivisionError), outlast.Run(path, {"a": np.ones(9), "b": np.ones(9)}) as run:
+    with pytest.raises(ZeroDivisionError), outlast.Run(path, {"a": np.ones(size), "b": np.ones(size)}) as run:
         run.save()
         run.wait()
         raise ZeroDivisionError
@@ -702,26 +705,33 @@ def _begun(path: Path) -> Path:
 def test_a_notice_during_the_restore_leaves_before_the_next_leaf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, read = _begun(tmp_path / "s"), []
-    before = signal.getsignal(signal.SIGTERM)
-    real = Source.read_into
+    size, read = 50_000, []  # too large for two to be read by one call
+    path = _begun(tmp_path / "s", size)
+    before = {number: signal.getsignal(number) for number in notice.SIGNALS}
+    real = FileReader.fill
 
-    def reading(source: Source, name: str, view: memoryview) -> None:
-        read.append(name)
+    def reading(file: FileReader, view: memoryview, at: int, room: Room) -> None:
+        read.append(len(view))
         assert any(thread.name == "outlast-keeper" for thread in threading.enumerate())  # others see that we live
         signal.raise_signal(signal.SIGTERM)
-        real(source, name, view)
+        real(file, view, at, room)
 
-    monkeypatch.setattr(Source, "read_into", reading)
+    monkeypatch.setattr(FileReader, "fill", reading)
+    a, b = np.zeros(size), np.zeros(size)
     with pytest.raises(outlast.Preempted, match="SIGTERM"):
-        outlast.Run(path, {"a": np.zeros(9), "b": np.zeros(9)}).__enter__()
-    assert read == ["a"]
+        outlast.Run(path, {"a": a, "b": b}).__enter__()
+    assert read == [a.nbytes]
+    assert (a.sum(), b.sum()) == (size, 0)
     assert outlast.Store(path).attempts()[-1].last("ended")["outcome"] == "preempted"
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert not [t for t in threading.enumerate() if t.name.startswith("outlast")]
-    monkeypatch.setattr(Source, "read_into", real)
-    with outlast.Run(path, {"a": np.zeros(9), "b": np.zeros(9)}) as run:
+    # on the way out of the process the notice's double must not end it with another status than 85
+    assert all(signal.getsignal(number).__func__ is notice.Notice._left for number in before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert not _own_threads()
+    monkeypatch.setattr(FileReader, "fill", real)
+    with outlast.Run(path, {"a": np.zeros(size), "b": np.zeros(size)}) as run:
         assert run.restored is not None
+    assert {number: signal.getsignal(number) for number in before} == before
 
 
 def test_the_wait_for_a_silent_attempt_is_said_and_can_be_left(tmp_path: Path, capfd) -> None:
@@ -822,10 +832,16 @@ def test_at_most_three_files_a_checkpoint(tmp_path: Path) -> None:
         assert len(list(folder.iterdir())) <= 3
 
 
+def _own_threads() -> list[str]:
+    """Those that a run started; the ones that copy are the process's, idle, and keep nothing alive."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("outlast") and name != "outlast-copier"]
+
+
 def test_no_thread_is_left(tmp_path: Path) -> None:
     with outlast.Run(tmp_path / "s", {"x": 1}) as run:
         run.save()
-    assert not [t for t in threading.enumerate() if t.name.startswith("outlast")]
+    assert not _own_threads()
 
 
 def test_a_run_is_used_inside_its_block(tmp_path: Path) -> None:
@@ -836,3 +852,24 @@ def test_a_run_is_used_inside_its_block(tmp_path: Path) -> None:
         outlast.Run(tmp_path / "s", [1])
     with pytest.raises(outlast.UsageError, match="on_error"):
         outlast.Run(tmp_path / "s", {}, on_error="ignore")
+
+
+def test_a_run_that_is_taken_over_while_it_restores_says_so_and_calls_nothing_damaged(tmp_path, monkeypatch):
+    """A newer attempt has removed what this one had listed."""
+    path = tmp_path / "store"
+    with pytest.raises(outlast.Preempted), outlast.Run(path, {"x": 1}, every=1) as run:
+        for step in run.steps(3):
+            if step == 1:
+                run.leave("as asked")
+    scan = Store.scan
+
+    def taken(self):
+        if not self.attempts()[-1].last("adopt") or len(self.attempts()) == 1:
+            return scan(self)  # it has not claimed yet, or not taken stock
+        monkeypatch.setattr(Store, "scan", scan)
+        Store(path).claim(takeover=True)
+        return [replace(found, counts=False) for found in scan(self)]
+
+    monkeypatch.setattr(Store, "scan", taken)
+    with pytest.raises(FencedError, match="attempt 3 has taken over"), outlast.Run(path, {"x": 1}, every=1):
+        pass

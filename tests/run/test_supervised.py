@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +51,24 @@ def supervised(tmp_path: Path) -> Iterator[Supervised]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+def lasted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
     folder = tmp_path_factory.mktemp("undisturbed")
+    begun_s = time.monotonic()
     subprocess.run([sys.executable, PROGRAM, folder / "store", folder / "out"], check=True, capture_output=True)
-    return (folder / "out").read_text()
+    return (folder / "out").read_text(), time.monotonic() - begun_s
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lasted: tuple[str, float]) -> str:
+    return lasted[0]
+
+
+@pytest.fixture(scope="module")
+def short(lasted: tuple[str, float]) -> tuple[list[str], list[object]]:
+    """A wall time in which no attempt gets far, and a program that needs more: on a slow machine all takes longer."""
+    limit_s = 2 + 2 * max(0.5, lasted[1])
+    options = ["--time", f"{limit_s:.1f}s", "--grace", f"{limit_s / 2:.1f}s"]
+    return options, ["--pause", 0.07 * limit_s / 3, "--every", "1000"]
 
 
 def read_events(process: subprocess.Popen[str]):
@@ -62,8 +77,10 @@ def read_events(process: subprocess.Popen[str]):
             yield json.loads(line)
 
 
-def test_a_wall_time_limit_again_and_again(supervised: Supervised, undisturbed: str) -> None:
-    process = supervised.start(["--time", "3s", "--grace", "1.5s"], "--pause", 0.07, "--every", "1000")
+def test_a_wall_time_limit_again_and_again(
+    supervised: Supervised, undisturbed: str, short: tuple[list[str], list[object]]
+) -> None:
+    process = supervised.start(short[0], *short[1])
     events = list(read_events(process))
     assert process.wait() == 0, events
     assert supervised.out.read_text() == undisturbed
@@ -106,11 +123,10 @@ def test_notice_to_the_supervisor(supervised: Supervised) -> None:
 
 @pytest.mark.parametrize("shell", ['"$@"; echo after', '"$@" | cat'], ids=["and more", "pipe"])
 def test_a_shell_does_not_hide_that_the_program_is_not_done(
-    supervised: Supervised, undisturbed: str, shell: str
+    supervised: Supervised, undisturbed: str, short: tuple[list[str], list[object]], shell: str
 ) -> None:
     """It ends with 0, for it went on after the program's 85."""
-    options = ["--time", "3s", "--grace", "1.5s"]
-    process = supervised.start(options, "--pause", 0.07, "--every", "1000", shell=shell)
+    process = supervised.start(short[0], *short[1], shell=shell)
     events = list(read_events(process))
     assert process.wait() == 0, events
     assert supervised.out.read_text() == undisturbed

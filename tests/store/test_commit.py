@@ -12,8 +12,11 @@ import pytest
 from safetensors import safe_open
 
 import storekit
-from outlast.errors import SpaceError, StorageError
-from outlast.store import Store
+from outlast.errors import DamageError, SpaceError, StorageError
+from outlast.format import chunks
+from outlast.format.chunks import chunk_bytes_of
+from outlast.format.model import LeafBytes
+from outlast.store import Draft, Store
 from outlast.testing import CountedCalls, Fault
 from storekit import BIG, Attempt
 
@@ -201,3 +204,70 @@ def test_no_environment_in_the_store(path: Path, monkeypatch: pytest.MonkeyPatch
     attempt.save(1)
     attempt.lease.end("done")
     assert not [p for p in path.rglob("*") if p.is_file() and b"hunter2" in p.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("state_bytes", "chunk_bytes"),
+    [(0, 1 << 20), (128 << 30, 1 << 20), ((128 << 30) + 1, 2 << 20), (2 << 40, 16 << 20), (1 << 60, 1 << 30)],
+)
+def test_chunks_grow_with_the_state(state_bytes: int, chunk_bytes: int) -> None:
+    assert chunk_bytes_of(state_bytes) == chunk_bytes
+
+
+def test_larger_chunks_are_written_shared_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that outgrows its chunks is written whole once, and shared again from then on."""
+    path = tmp_path / "store"
+    attempt = Attempt.begin(path)
+    attempt.save(1)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(chunks, "_MAX_CHUNKS", 8)
+    attempt.save(2)
+    attempt.save(3)
+    sizes = {name.step: Store(path).manifest(name).chunk_bytes for name in Store(path).checkpoints()}
+    assert sizes == {1: 1 << 20, 2: 1 << 15, 3: 1 << 15}
+    assert len(Store(path).manifest(Store(path).checkpoints()[0]).parts) == 2
+    storekit.all_good(path)
+    assert storekit.newest(path) == 3
+
+
+@pytest.mark.parametrize("what", ["what reaches the disk", "memory"])
+def test_digests_are_of_the_memory_before_it_is_written(path: Path, what: str) -> None:
+    """S-53. A bit flips on the way to the disk, or under the write: it does not restore as if it were good."""
+    memory = bytearray(b"\x5a" * BIG)
+
+    class Garbling(CountedCalls):
+        left = 1
+
+        def writev(self, fd, buffers):
+            if not any(len(buffer) == BIG for buffer in buffers) or not self.left:
+                return super().writev(fd, buffers)
+            self.left -= 1
+            if what == "memory":
+                memory[BIG // 2] ^= 4
+                return super().writev(fd, buffers)
+            data = bytearray().join(bytes(buffer) for buffer in buffers)
+            data[-BIG // 2] ^= 4
+            return super().writev(fd, [data])
+
+    calls = Garbling()
+    attempt = Attempt.begin(path, calls=calls)
+    leaf = LeafBytes(path="w", dtype="uint8", shape=(BIG,), data=memoryview(memory))
+    name = attempt.writer.commit(Draft(step=1, tree={"w": {"$": "array", "leaf": "w"}}, leaves=[leaf])).name
+    assert calls.left == 0
+    with (
+        attempt.store.source(attempt.store.manifest(name)) as source,
+        pytest.raises(DamageError, match="leaf w differs"),
+    ):
+        source.read("w")
+
+
+def test_a_part_that_is_there_is_not_taken_for_ours(path: Path) -> None:
+    """S-55. A killed save left a whole-looking part of the same name and size: that it exists says nothing."""
+    attempt = Attempt.begin(path, lean=5)
+    size = (path / attempt.save(1).format() / "part-00000.safetensors").stat().st_size
+    torn = path / "step-000000002.a0001"
+    torn.mkdir()
+    (torn / "part-00000.safetensors").write_bytes(bytes(size))
+    assert attempt.save(2, frozen=False).format() == "step-000000002.a0001.r1"
+    storekit.all_good(path)
+    assert storekit.newest(path) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import random
 import shutil
@@ -10,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+import outlast
 import storekit
 from outlast.backends import host
 from outlast.cli.main import main as cli
-from outlast.errors import DamageError, NothingError, OutlastError, VersionError
+from outlast.errors import DamageError, NothingError, OutlastError, StorageError, VersionError
 from outlast.store import Store
+from outlast.testing import CountedCalls
 from storekit import Attempt
 
 
@@ -222,3 +226,68 @@ def test_a_missing_store_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutlastError):
         Store(tmp_path / "file" / "store", create=True)
+
+
+class _Denied(CountedCalls):
+    """Storage that denies the names in `names`, as network storage does from a stale look-up; listings are right."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+
+    def _deny(self, path: str) -> None:
+        if path in self.names:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    def open(self, path, flags, mode=0o600, *, dir_fd=None):
+        self._deny(path)
+        return super().open(path, flags, mode, dir_fd=dir_fd)
+
+
+def test_a_manifest_that_cannot_be_removed_keeps_the_parts_that_it_names(tmp_path: Path) -> None:
+    attempt = Attempt.begin(tmp_path / "s")
+    attempt.save(1)
+    attempt.save(2)  # names bytes of 1
+    attempt.save(3, frozen=False)
+    attempt.pruner.look()
+
+    class Denied(CountedCalls):
+        def unlink(self, path, *, dir_fd):
+            if path == "manifest.json" and self.counts["unlink"] == 1:  # of 2: that of 1 has gone
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            super().unlink(path, dir_fd=dir_fd)
+
+    attempt.store.backend.calls = Denied()
+    with pytest.raises(StorageError, match="stale names"):
+        attempt.prune(1)
+    assert storekit.counted_steps(tmp_path / "s") == [3, 2]
+    storekit.all_good(tmp_path / "s")
+
+
+@pytest.mark.parametrize("denied", ["step-000000002.a0001", "journal"])
+def test_a_claim_that_sees_a_name_and_not_the_directory_hides_nothing(tmp_path: Path, denied: str) -> None:
+    path = tmp_path / "s"
+    first = Attempt.begin(path)
+    first.save(1)
+    first.save(2)
+    first.lease.end("failed")
+    for journal in (path / "journal").iterdir():  # too long ago to be looked at for its own sake
+        os.utime(journal, (0, 0))
+    calls = _Denied(denied)
+    with contextlib.suppress(StorageError):
+        Attempt.begin(path, calls=calls).lease.end("failed")
+    assert storekit.newest(path) == 2
+    assert storekit.counted_steps(path) == [2, 1]
+
+
+def test_a_fresh_start_is_refused_where_a_journal_cannot_be_read(tmp_path: Path, capfd) -> None:
+    """What it says may be that something was saved."""
+    path = tmp_path / "s"
+    first = Attempt.begin(path)
+    first.save(1)
+    first.lease.end("failed")
+    shutil.rmtree(path / "step-000000001.a0001")
+    journal = path / "journal" / "a0001.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"saved"', b'"sawed"'))
+    with pytest.raises(DamageError, match="the journal of attempt 1 is damaged"), outlast.Run(path, {"x": 1}):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -14,9 +15,9 @@ import pytest
 import storekit
 from outlast.backends import host
 from outlast.errors import BusyError, FencedError
-from outlast.store import SILENT_S, Store, Writer
+from outlast.store import SILENT_S, Pruner, Store, Writer
 from outlast.store.layout import journal_path
-from outlast.testing import CountedCalls, FakeClock
+from outlast.testing import CountedCalls, FakeClock, Fault
 from storekit import Attempt
 
 
@@ -175,6 +176,7 @@ class Unfenced:
 
     def __init__(self, lease) -> None:
         self.attempt, self.journal, self.backend = lease.attempt, lease.journal, lease.backend
+        self.trust = lease.trust
 
     def check(self) -> None:
         return
@@ -202,3 +204,105 @@ def test_a_claim_that_died_before_it_took_stock_hides_nothing(path: Path) -> Non
     lines = (path / journal_path(2)).read_bytes().splitlines(keepends=True)
     (path / journal_path(2)).write_bytes(lines[0])
     assert storekit.counted_steps(path) == [1]
+
+
+def test_claims_are_numbered_without_gaps(tmp_path: Path) -> None:
+    for expected in (1, 2, 3):
+        attempt = Attempt.begin(tmp_path / "s")
+        assert attempt.lease.attempt == expected
+        attempt.lease.end("failed")
+    assert [log.attempt for log in Store(tmp_path / "s").attempts()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("ahead_s", [-2 * SILENT_S, 2 * SILENT_S, 3e8])
+def test_a_heartbeat_that_is_off_either_way_is_no_sign_of_life(path: Path, ahead_s: float) -> None:
+    elsewhere = replace(host.me(), host="another")
+    Store(path, create=True).claim(identity=elsewhere)
+    assert Store(path).live() == elsewhere
+    journal = path / journal_path(1)
+    when = journal.stat().st_mtime + ahead_s
+    os.utime(journal, (when, when))
+    assert Store(path).live() is None
+    assert Store(path).live(probe=True) is None
+
+
+def test_a_claim_waits_until_the_listing_shows_what_the_link_has_met(path: Path) -> None:
+    Attempt.begin(path).lease.end("failed")
+    clock = FakeClock()
+
+    class Old(CountedCalls):
+        def scandir(self, fd: int) -> list[tuple[str, bool, bool]]:
+            found = super().scandir(fd)
+            return found if clock.now_s > 50 else [one for one in found if one[0] != "a0002.jsonl"]
+
+    Attempt.begin(path).lease.end("failed")
+    assert Attempt.begin(path, calls=Old(), clock=clock).lease.attempt == 3
+    assert clock.now_s > 50
+
+
+def test_a_claim_whose_temporary_file_was_swept_begins_again(path: Path) -> None:
+    Attempt.begin(path).lease.end("failed")
+    swept = []
+
+    def sweep(name: str) -> None:
+        if name == "link" and not swept:
+            swept.extend((path / "journal").glob(".tmp-*"))
+            swept[0].unlink()
+
+    assert Attempt.begin(path, calls=CountedCalls(hook=sweep)).lease.attempt == 2
+    assert len(swept) == 1
+
+
+def test_a_prune_without_room_for_its_adopt_line_does_not_go_by_what_a_zombie_publishes(path: Path) -> None:
+    zombie = Attempt.begin(path)
+    zombie.save(1)
+    no_room = CountedCalls(Fault(at=1, errno=errno.ENOSPC, only=("write",), lasting=True))
+    store = Store(path, calls=no_room)
+    pruner = Pruner(store.claim(role="prune", takeover=True), store=store.id)
+    Writer(Unfenced(zombie.lease), zombie.store.clock, store=store.id).commit(storekit.draft(2))
+    counted, strays = pruner.look()
+    assert [one.name.step for one in counted] == [1]
+    assert [one.name.step for one in strays] == [2]
+    pruner.remove([one.name for one in counted])
+    assert storekit.counted_steps(path) == [1]
+
+
+def test_what_stays_is_made_durable_before_the_first_goes(path: Path) -> None:
+    """Its writer may have been killed between the link and the sync; a power cut then would leave nothing."""
+    first = Attempt.begin(path)
+    first.save(1)
+    first.save(2)
+    first.lease.end("failed")
+    synced: list[str] = []
+
+    class Named(CountedCalls):
+        def fsync(self, fd: int) -> None:
+            super().fsync(fd)
+            synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+
+        def unlink(self, path: str, *, dir_fd: int) -> None:
+            if path == "manifest.json":
+                synced.append("removed")
+            super().unlink(path, dir_fd=dir_fd)
+
+    Attempt.begin(path, calls=Named()).prune(1)
+    assert synced.index("step-000000002.a0001") < synced.index("removed")
+
+
+def test_a_fenced_quarantine_says_that_it_is_fenced(path: Path) -> None:
+    """A newer attempt has swept the directory away that its manifest was just moved from."""
+    zombie = Attempt.begin(path)
+    name = zombie.save(1)
+    zombie.save(2)
+
+    def sweep(call: str) -> None:
+        if call == "rename":
+            zombie_calls.hook = None
+            newer = Attempt.begin(path, takeover=True)
+            shutil.rmtree(path / name.format())
+            newer.lease.end("done")
+
+    zombie_calls = CountedCalls(hook=sweep)
+    zombie.pruner._backend.calls = zombie_calls
+    with pytest.raises(FencedError):
+        zombie.pruner.quarantine(name, "as asked")

@@ -96,10 +96,11 @@ def test_a_store_is_made_durable_with_its_parents_and_then_claimed(tmp_path: Pat
     path = tmp_path / "a" / "b"
     calls = Named(path)
     Attempt.begin(path, calls=calls)
-    assert calls.log == [
+    above = [line for line in calls.log if line.startswith("sync ../../..")]  # as far as the file system reaches
+    assert [line for line in calls.log if line not in above] == [
         "mkdir ..", "sync ../..",
         "mkdir .", "sync ..",
-        "sync ..", *published("outlast.json"), "sync .",
+        "sync ..", "sync ../..", *published("outlast.json"), "sync .",
         "mkdir journal", "sync .",
         *published("journal/a0001.jsonl"), "sync journal",
         "sync journal/a0001.jsonl",  # the adopt line
@@ -107,11 +108,50 @@ def test_a_store_is_made_durable_with_its_parents_and_then_claimed(tmp_path: Pat
 
 
 def test_the_name_of_a_directory_that_was_there_is_made_durable_too(path: Path) -> None:
-    """An earlier start may have died between making and syncing it."""
+    """An earlier start may have died between making and syncing it, and those above it."""
     path.mkdir()
     calls = Named(path)
     Store(path, create=True, calls=calls)
-    assert calls.log[0] == "sync .."
+    assert calls.log[:2] == ["sync ..", "sync ../.."]
+
+
+def test_a_refusal_above_the_parent_is_passed_over(path: Path) -> None:
+    """What stands there is most likely not ours; the parent's own sync must not fail."""
+
+    class Refusing(Named):
+        refused = "sync ../.."
+
+        def fsync(self, fd: int) -> None:
+            super().fsync(fd)
+            if self.log[-1] == self.refused:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    path.mkdir()
+    assert Store(path, create=True, calls=Refusing(path)).is_new
+    other = Refusing(path.parent / "other")
+    other.refused = "sync .."
+    with pytest.raises(StorageError, match="Invalid argument"):
+        Store(other.root, create=True, calls=other)
+
+
+def test_what_was_found_is_made_durable_before_others_build_on_it(path: Path) -> None:
+    """Who made it may have been killed before its sync: the journals' directory, a checkpoint, one that was removed."""
+    seed = Attempt.begin(path, lean=0)
+    for step in (1, 2, 3):
+        seed.save(step)
+    (path / "step-000000002.a0001" / "manifest.json").unlink()
+    seed.lease.end("failed")
+    os.utime(path / "journal" / "a0001.jsonl", (0, 0))  # long ago: listings are not doubted
+    calls = Named(path)
+    attempt = Attempt.begin(path, calls=calls)
+    assert calls.log[0] == "sync ."  # journal/ is in it
+    calls.log.clear()
+    attempt.prune(1)
+    one, two, three = (f"step-{step:09d}.a0001" for step in (1, 2, 3))
+    assert calls.log[:6] == [
+        f"sync {three}", f"unlink {one}/manifest.json", f"sync {one}",
+        f"sync {two}", "move to .trash-*", "unlink .trash-*/part-00000.safetensors",
+    ]  # fmt: skip
 
 
 def test_order_of_a_save_and_of_one_that_keeps_one(path: Path) -> None:
@@ -146,7 +186,7 @@ def test_order_of_a_quarantine(path: Path) -> None:
     kinds = [line.partition(" ")[0] if "quarantine/" not in line else line.split("/")[0] for line in calls.log]
     assert kinds == [
         "mkdir", "sync", "mkdir quarantine", "sync",
-        "move to quarantine", "sync quarantine", "sync", "sync", "move to quarantine", "rmdir",
+        "move to quarantine", "sync quarantine", "sync", "sync", "move to quarantine", "sync quarantine", "rmdir",
     ], (aside, calls.log)  # fmt: skip
     assert "sync step-000000001.a0001" in calls.log
 
@@ -656,3 +696,23 @@ def test_without_outlast_json_the_claims_tell_the_id(path: Path) -> None:
     store = Store(path, create=True)
     assert store.id == identity
     assert any("has no outlast.json" in text for text in store.warnings)
+
+
+def test_a_reader_of_a_store_that_is_just_being_made_sees_no_damage(path: Path) -> None:
+    """It found no outlast.json, then a claim."""
+    path.mkdir()
+
+    class Making(Syscalls):
+        made = False
+
+        def open(self, name: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
+            try:
+                return super().open(name, flags, mode, dir_fd=dir_fd)
+            finally:
+                if name == "outlast.json" and not self.made:
+                    self.made = True
+                    Attempt.begin(path)
+
+    store = Store(path, calls=Making())
+    assert store.id == Store(path).id
+    assert store.warnings == Store(path).warnings

@@ -77,6 +77,33 @@ def test_only_the_registered_program_is_signalled(rig):
     assert one.lines() == ["program told", "worker heard []", "shell saw 85"]
 
 
+CONDA_RUN = """
+import subprocess, sys, tempfile
+with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+    script.write('. /dev/null\\n' + '"$@"\\n')
+    script.flush()
+    done = subprocess.run(["bash", script.name, *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+sys.stdout.buffer.write(done.stdout)
+sys.exit(done.returncode)
+"""
+
+
+def test_through_a_launcher_that_keeps_signals_and_output_to_itself(rig):
+    """As `conda run` does it: a script for bash, its output captured to the end, no signal passed on."""
+    os.mkfifo(rig.folder / "ready")
+    text = """
+on(signal.SIGTERM, lambda: (say("told"), sys.exit(85)))
+put("program.json", pid=os.getpid(), store="/s")
+open("ready", "w").close()
+forever()
+"""
+    one = rig.start([*rig.program(CONDA_RUN, "conda_run.py"), *rig.program(text)])
+    (rig.folder / "ready").read_text()  # until it is opened there
+    one.send(signal.SIGUSR1)
+    assert one.status() == 85
+    assert one.lines() == ["told"]
+
+
 def test_a_registered_stranger_is_not_signalled(rig):
     stranger = rig.spawn(rig.program("say('here'); forever()", "stranger.py"))
     assert stranger.line() == "here"
@@ -240,6 +267,9 @@ TERM, INT, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1
         ([(USR1, 0.0), (TERM, 60.0), (TERM, 60.1)], Meaning.DOUBLE),
         ([(USR1, 0.0), (TERM, 60.0), (TERM, 90.0)], Meaning.HURRY),
         ([(USR1, 0.0), (INT, 5.0)], Meaning.HURRY),
+        ([(USR1, 0.0), (USR1, 90.0)], Meaning.DOUBLE),
+        ([(USR1, 0.0), (signal.SIGUSR2, 90.0), (USR1, 180.0)], Meaning.DOUBLE),
+        ([(TERM, 0.0), (USR1, 90.0)], Meaning.DOUBLE),
         ([(INT, 0.0), (INT, 0.5)], Meaning.DOUBLE),
         ([(INT, 0.0), (TERM, 10.0)], Meaning.DOUBLE),
     ],

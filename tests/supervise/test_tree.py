@@ -1,6 +1,7 @@
 """`start` and `end_tree` on their own; the reading of /proc."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from outlast.errors import UsageError
-from outlast.supervise import StartError, end_tree, start, supervise
+from outlast.supervise import StartError, end_tree, start, supervise, tree
 from outlast.supervise.processes import Process, below, in_sessions, look
 
 
@@ -83,6 +84,15 @@ def test_end_tree_wakes_the_stopped(gone):
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     assert end_tree(process.pid) == ()
     assert process.wait() == -15
+
+
+def test_all_are_stopped_before_the_first_is_killed(monkeypatch):
+    """A shell whose child is killed first would go on to its next command."""
+    sent = []
+    monkeypatch.setattr(tree.os, "kill", lambda pid, number: sent.append((pid, number)))
+    assert tree.kill([7, 8])
+    assert sent == [(pid, number) for number in (signal.SIGSTOP, signal.SIGKILL) for pid in (7, 8)]
+    assert not tree.kill([])
 
 
 def test_end_tree_of_nothing():

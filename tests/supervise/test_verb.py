@@ -1,6 +1,7 @@
 """`outlast run` as a command line: its options, and that it is the supervisor of the other tests."""
 
 import argparse
+import os
 import sys
 
 import pytest
@@ -61,10 +62,24 @@ def test_json_asks_the_program_for_json_too(rig):
         ([], "there is no command to run"),
         (["--"], "there is no command to run"),
         (["--tries", "0", "--", "true"], "--tries 0: expected 1 or more"),
-        (["--attempts", "-1", "--", "true"], "--attempts -1: expected 1 or more"),
+        (["--attempts", "-1", "--", "true"], "--max-attempts -1: expected 1 or more"),
         (["--time", "0s", "--", "true"], "--time 0s: expected a time above zero"),
     ],
 )
 def test_wrong_use_is_refused(arguments, message):
     with pytest.raises(UsageError, match=message):
         run.main(parsed(*arguments))
+
+
+def test_a_program_that_saves_elsewhere_than_it_is_given_is_said_once(rig):
+    """Its progress is looked for in vain, then, by whoever goes by what was given."""
+    text = "put('progress.json', store='/its/own', attempt=1, step=attempt(), done=False, at='x'); sys.exit(7)"
+    one = verb(rig, "--store", "ckpts/x", "--max-attempts", "2", "--", *rig.program(text))
+    assert one.status() == 7
+    told = f"the program saves in /its/own, not in {rig.folder}/ckpts/x (OUTLAST_STORE): name that one with --store"
+    assert one.errors.count(told) == 1
+    os.symlink("ckpts", rig.folder / "link")
+    text = "put('progress.json', store=os.environ['OUTLAST_STORE'], attempt=1, step=1, done=True, at='x')"
+    two = verb(rig, "--store", "link/x", "--", *rig.program(text))
+    assert two.status() == 0
+    assert "saves in" not in two.errors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,7 +38,7 @@ def me() -> Identity:
     """Return this process's identity."""
     job, restart = _job()
     return Identity(
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         boot=_read("/proc/sys/kernel/random/boot_id"),
         pid=os.getpid(),
         start=start_of(os.getpid()),
@@ -79,6 +78,8 @@ def _job() -> tuple[str, int]:
         if number:
             index = os.environ.get(task, "") if task else ""
             count = os.environ.get(restart, "0") if restart else "0"
+            if name == "slurm" and index:  # a task has a number of its own, too, which its commands do not go by
+                number = os.environ.get("SLURM_ARRAY_JOB_ID") or number
             task_part = f"_{index}" if index and index != "undefined" else ""
             return f"{name}:{number}{task_part}", int(count) if count.isdecimal() else 0
     return "", 0

@@ -24,17 +24,31 @@ JOB_VARIABLES = (
     "JOB_ID",
 )
 _POINT = 4  # proc(5) counts from 1
+_OPTIONS = 5
 _OPTIONAL = 6  # from here on optional fields, closed by a dash
 _ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A mounted file system: where, of which type, from what."""
+    """A mounted file system: where, of which type, from what.
+
+    Args:
+        options: those of the mount (ro, noatime), then those of the file system (vers=4.2, soft), each once.
+    """
 
     point: str
     type: str
     source: str
+    options: tuple[str, ...] = ()
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option, '' if it has none; None if it is not set. The last one wins."""
+        for option in reversed(self.options):
+            key, _, value = option.partition("=")
+            if key == name:
+                return value
+        return None
 
 
 def find(path: str, table: str = "/proc/self/mountinfo") -> Mount | None:
@@ -85,7 +99,8 @@ def _parse(line: bytes) -> Mount | None:
         point, kind, source = fields[_POINT], fields[dash + 1], fields[dash + 2]
     except (ValueError, IndexError):
         return None
-    return Mount(point=_plain(point), type=_plain(kind), source=_plain(source))
+    options = dict.fromkeys(_plain(b",".join([fields[_OPTIONS], *fields[dash + 3 : dash + 4]])).split(","))
+    return Mount(point=_plain(point), type=_plain(kind), source=_plain(source), options=tuple(options))
 
 
 def _plain(field: bytes) -> str:

@@ -42,7 +42,6 @@ _FIXED = (
     re.Pattern,
 )
 _SUBCLASSED = (dict, list, set, deque)
-ARRAYS = frozenset({"array", "tensor"})
 _FAMILIES = {
     "object": ("object", "dataclass"),
     "dataclass": ("dataclass", "object"),
@@ -67,7 +66,7 @@ class Kind:
     @property
     def is_rebound(self) -> bool:
         """Whether such a value has no identity worth keeping: the saved one takes its place."""
-        return self.name in _IMMUTABLE or getattr(self.adapter, "kind", "") == "scalar"
+        return self.name in _IMMUTABLE or (isinstance(self.adapter, LeafAdapter) and self.adapter.immutable)
 
     @property
     def saved(self) -> str:
@@ -77,10 +76,15 @@ class Kind:
         return _SAVED.get(self.name, self.name)
 
 
+def is_array(saved: str) -> bool:
+    """Whether that kind of node is an array: of the specification, or a plug-in's, which has a dot in its name."""
+    return saved in {"array", "tensor"} or "." in saved
+
+
 def fits(saved: str, live: Kind, *, is_dict: bool) -> bool:
     """Whether a live component with an identity is of the kind that a node of the kind `saved` restores into."""
     if isinstance(live.adapter, LeafAdapter):
-        return saved in ARRAYS
+        return is_array(saved)
     if saved == "dict":
         return is_dict
     if saved == "fixed":

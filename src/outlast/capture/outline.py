@@ -13,13 +13,20 @@ from outlast.capture import objects, values
 from outlast.capture.adapter import Adapter, LeafSpec, Refused
 from outlast.capture.allowed import is_allowed
 from outlast.capture.kinds import Kind, fits
+from outlast.capture.remembered import Remembered
 from outlast.format.model import Node
 
 _MAKE = "make it before the run begins, at the same place"
 
 
 class Watch:
-    """What a walk tells. This one does not listen."""
+    """What a walk tells. This one does not listen.
+
+    Attributes:
+        remembered: what earlier walks found that told watches of the same mind; None: this one hears of each array.
+    """
+
+    remembered: Remembered | None = None
 
     def components(self, names: Collection[str]) -> None:
         """All components."""
@@ -85,6 +92,7 @@ class Outline(Watch):
         self._named: dict[str, Any] = {}
         self.owners: dict[str, _Owner] = {}
         self.arrays: dict[str, tuple[str, LeafSpec]] = {}
+        self.found = Remembered()  # by the walks that are compared with this one
 
     @property
     def known_classes(self) -> set[type]:
@@ -132,13 +140,14 @@ class Outline(Watch):
 
 
 class Comparison(Watch):
-    """Compares a later walk with an outline. One walk.
+    """Compares a later walk with an outline. One walk. What it says of an array depends on that alone.
 
     Raises (in the walk, which adds the path):
         Refused: a restart could not put this back.
     """
 
     def __init__(self, outline: Outline) -> None:
+        self.remembered = outline.found
         self._outline = outline
         self._known = outline.known_classes
         self._fixed: dict[str, tuple[str, Any]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.capture import fixed
 from outlast.capture.adapter import Refused
-from outlast.capture.kinds import Kinds
+from outlast.capture.kinds import Kinds, is_array
 
 
 def check_part(part: Any, kinds: Kinds, is_captured: Callable[[Any], bool], depth: int = 0) -> None:
@@ -32,7 +32,7 @@ def check_part(part: Any, kinds: Kinds, is_captured: Callable[[Any], bool], dept
         _check_all((part.func, *part.args, *part.keywords.values()), kinds, is_captured, depth)
     elif kind.name in {"tuple", "namedtuple", "frozenset"}:
         _check_all(part, kinds, is_captured, depth)
-    elif not kind.is_rebound:
+    elif not kind.is_rebound or is_array(kind.saved):
         raise Refused(f"is a functools.partial that holds a {type(part).__name__}", "keep that as state of its own")
 
 

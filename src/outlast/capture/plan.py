@@ -16,11 +16,11 @@ from typing import Any, Final, NamedTuple
 from outlast.capture import values
 from outlast.capture.adapter import Target
 from outlast.capture.allowed import is_allowed
-from outlast.capture.kinds import Kinds, fits
+from outlast.capture.kinds import Kinds, fits, is_array
 from outlast.capture.outline import Outline
 from outlast.capture.report import Row
 from outlast.errors import DamageError, MismatchError, OutlastError
-from outlast.format.model import Leaf, Node
+from outlast.format.model import Box, Leaf, Node
 from outlast.format.paths import segment
 from outlast.format.places import by_path
 
@@ -105,7 +105,7 @@ class Planner:
         self.kinds = kinds
         self.leaves = leaves
         self.rows: list[Row] = []
-        self.reads: list[tuple[str, int, Target]] = []
+        self.reads: list[tuple[str | Box, int, Target]] = []
         self.last: list[Callable[[], None]] = []
         self.planned: dict[int, Planned] = {}  # by the node's identity
         self.claimed: dict[Hashable, str] = {}
@@ -143,9 +143,10 @@ class Planner:
     def plan(self, node: Node, place: Place) -> Bind:
         """Plan one node."""
         kind = node_kind(node)
-        if kind not in self._plans:
+        plan = self._plans.get(kind) or (self._plans["array"] if is_array(kind) else None)
+        if plan is None:
             raise DamageError(f"{place.path}: the manifest holds a node of the unknown kind {kind!r}")
-        bind = self._plans[kind](self, node, place)
+        bind = plan(self, node, place)
         self.planned.setdefault(id(node), Planned(place, bind))
         return bind
 
@@ -209,9 +210,14 @@ class Planner:
             raise DamageError(f"{place.path}: the manifest refers to the leaf {node['leaf']!r}, which it does not list")
         return leaf
 
-    def read(self, leaf: Leaf, target: Target) -> None:
-        """Have a leaf's bytes read into a target."""
-        self.reads.append((leaf.path, leaf.size_bytes, target))
+    def read(self, what: str | Box, size_bytes: int, target: Target) -> None:
+        """Have a leaf's bytes, or those of a box of it, read into a target."""
+        self.reads.append((what, size_bytes, target))
+
+    def shape(self, path: str) -> tuple[int, ...] | None:
+        """Return the shape of a saved array; None if there is no such leaf."""
+        leaf = self.leaves.get(path)
+        return None if leaf is None else leaf.shape
 
 
 Plan = Callable[[Planner, Node, Place], Bind]

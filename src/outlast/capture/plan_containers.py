@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from outlast.capture import containers
-from outlast.capture.kinds import ARRAYS
+from outlast.capture.kinds import is_array
 from outlast.capture.plan import (
     ABSENT,
     Bind,
@@ -45,7 +45,7 @@ def mapping(planner: Planner, node: Node, place: Place, maker: Callable[[], Any]
 def _entry(planner: Planner, node: Node, here: Place, *, exact: bool) -> Bind:
     if exact and here.live is ABSENT:
         return planner.problem(here, "extra", "the checkpoint has it, the live object has not")
-    if exact and node_kind(node) in {*ARRAYS, "same"}:
+    if exact and (is_array(node_kind(node)) or node_kind(node) == "same"):
         here = here._replace(exact=True)
     return planner.plan(node, here)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from outlast.capture.adapter import LeafAdapter, LeafSpec, Refused
+from outlast.capture.adapter import LeafAdapter, LeafSpec, Refused, Within
 from outlast.capture.plan import Bind, Place, Plan, Planner, live_name, saved_name
-from outlast.format.model import Leaf, Node
+from outlast.format.model import Box, Leaf, Node
 
 
 def _array(planner: Planner, node: Node, place: Place) -> Bind:
@@ -19,27 +19,56 @@ def _array(planner: Planner, node: Node, place: Place) -> Bind:
     try:
         live = _live(planner, node, adapter, place)
         found = None if live is None else adapter.describe(live)
+        within = None if live is None or leaf.offset is not None else adapter.within(live)
+        if within is not None and found is not None and live is not None:
+            return _box(planner, node, leaf, adapter, place, live=live, found=found, within=within)
         if node.get("resized") is True and found != spec and not place.exact:
             live, found = None, None  # the run itself did that: a new one takes its place
         if found is not None and found.size_bytes and _difference(spec, found):
             return planner.problem(place, _difference(spec, found), _versus(spec, found))
         usable = found == spec and adapter.fillable(live)
-        return _into(planner, node, leaf, adapter, place._replace(live=live) if usable else place, usable=usable)
+        return _into(planner, node, leaf, adapter, place, spec=spec, usable=usable)
     except (Refused, ValueError) as error:
         return planner.problem(place, "dtype", f"saved as {leaf.dtype}{list(leaf.shape)}; {error}")
 
 
-def _into(planner: Planner, node: Node, leaf: Leaf, adapter: LeafAdapter, place: Place, *, usable: bool) -> Bind:
+def _into(
+    planner: Planner, node: Node, leaf: Leaf, adapter: LeafAdapter, place: Place, *, spec: LeafSpec, usable: bool
+) -> Bind:
     """Read into the live array if it is usable and not taken, else into a new one."""
     live = place.live if usable else None
-    if live is not None and not planner.claim(identity(adapter, live), place):
+    if live is not None and not adapter.immutable and not planner.claim(identity(adapter, live), place):
         other = planner.claimed[identity(adapter, live)]
         if place.exact and _holds_other_bytes(planner, other, leaf):
             return planner.problem(place, "extra", f"saved apart from {other}, but tied to it in the program")
         live = None
-    spec = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
     target = adapter.target(live, spec, node)
-    planner.read(leaf, target)
+    planner.read(leaf.path, leaf.size_bytes, target)
+    planner.filled[place.path] = leaf
+    planner.restored(place)
+    return Bind(target.value)
+
+
+def _box(
+    planner: Planner,
+    node: Node,
+    leaf: Leaf,
+    adapter: LeafAdapter,
+    place: Place,
+    *,
+    live: Any,
+    found: LeafSpec,
+    within: Within,
+) -> Bind:
+    """Read into a live array that is one rank's box of a larger one, which is saved whole, or in boxes of any ranks."""
+    saved = LeafSpec(dtype=leaf.dtype, shape=leaf.shape, size_bytes=leaf.size_bytes)
+    whole = LeafSpec(dtype=found.dtype, shape=within.shape, size_bytes=leaf.size_bytes)
+    if _difference(saved, whole):
+        return planner.problem(place, _difference(saved, whole), _versus(saved, whole))
+    if not planner.claim(identity(adapter, live), place) or not adapter.fillable(live):
+        return planner.problem(place, "extra", "a box of an array that other ranks hold too cannot be made anew")
+    target = adapter.target(live, found, node)
+    planner.read(Box(leaf.path, within.offset, found.shape), found.size_bytes, target)
     planner.filled[place.path] = leaf
     planner.restored(place)
     return Bind(target.value)
@@ -57,7 +86,9 @@ def _live(planner: Planner, node: Node, adapter: LeafAdapter, place: Place) -> A
         Refused: another library's array stands there.
     """
     kind = planner.kinds.of(place.live)
-    if adapter.kind == "scalar" or kind.is_rebound or not isinstance(kind.adapter, LeafAdapter):
+    if kind.adapter is adapter and adapter.kind != "scalar":
+        return place.live
+    if not isinstance(kind.adapter, LeafAdapter) or "scalar" in (adapter.kind, kind.adapter.kind):
         return None
     if kind.adapter is not adapter and node.get("resized") is True:
         return None
@@ -81,4 +112,4 @@ def _versus(saved: LeafSpec, live: LeafSpec) -> str:
     return f"saved as {saved.dtype}{list(saved.shape)}, the program has {live.dtype}{list(live.shape)}"
 
 
-PLANS: dict[str, Plan] = dict.fromkeys(("array", "scalar", "tensor"), _array)
+PLANS: dict[str, Plan] = dict.fromkeys(("array", "scalar", "tensor"), _array)  # a plug-in's: as "array"

@@ -215,6 +215,7 @@ def _adapted(planner: Planner, node: Node, place: Place) -> Bind:
     if difference:
         return planner.problem(place, "dtype", difference)
     lowered = foreign(place, "its state cannot be read", lambda: adapter.lower(place.live))
+    lowered = adapter.awaiting(place.live, lowered, node["state"], planner.shape)
     state = planner.plan(node["state"], Place(place.path, lowered, fresh=True, exact=adapter.exact_keys))
     return Bind(lambda: _put(planner, adapter, state, place))
 

@@ -82,7 +82,7 @@ def _bytearray(planner: Planner, node: Node, place: Place) -> Bind:
 def _raw(planner: Planner, node: Node, place: Place) -> Raw:
     leaf = planner.leaf(node, place)
     raw = Raw(leaf.size_bytes)
-    planner.read(leaf, raw)
+    planner.read(leaf.path, leaf.size_bytes, raw)
     planner.restored(place)
     return raw
 

@@ -6,18 +6,24 @@ program has not imported is not imported here either.
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from outlast.capture.adapter import Adapter, GlobalRng, LeafAdapter, PlugIn
 from outlast.errors import UsageError
+from outlast.plugins import EntryPoint, entry_points
 
 GROUP = "outlast.adapters"
 _BUILT_IN = {  # the same as in the package's metadata, which may be missing (a source tree on the path)
     ("numpy", "outlast.capture.adapters.numpy:ADAPTERS"),
     ("torch", "outlast.capture.adapters.torch:ADAPTERS"),
+    ("jax", "outlast.capture.adapters.jax:ADAPTERS"),
+    ("keras", "outlast.capture.adapters.keras:ADAPTERS"),
+    ("tensorflow", "outlast.capture.adapters.tensorflow:ADAPTERS"),
+    ("sklearn", "outlast.capture.adapters.sklearn:ADAPTERS"),
+    ("scipy", "outlast.capture.adapters.scipy:ADAPTERS"),
+    ("flax", "outlast.capture.adapters.flax:ADAPTERS"),
 }
 
 T = TypeVar("T")
@@ -95,6 +101,10 @@ class Registry:
         """Return the adapter for a kind of array node."""
         return self._by_kind.get(kind)
 
+    def leaf_adapters(self) -> tuple[LeafAdapter, ...]:
+        """Return all adapters of arrays."""
+        return tuple(self._by_kind.values())
+
     def rngs(self) -> tuple[GlobalRng, ...]:
         """Return the global generators of the libraries that the program has imported."""
         return tuple(self._rngs.values())
@@ -110,13 +120,13 @@ class Registry:
 
 
 def _entries() -> list[tuple[str, str]]:
-    found = {(entry.name, entry.value) for entry in importlib.metadata.entry_points(group=GROUP)}
+    found = {(entry.name, entry.value) for entry in entry_points(group=GROUP)}
     return sorted(found | _BUILT_IN)
 
 
 def _load(value: str) -> Iterable[PlugIn]:
     """Load an entry point of the installed packages (never a name from a checkpoint)."""
-    loaded: Iterable[PlugIn] = importlib.metadata.EntryPoint("adapter", value, GROUP).load()
+    loaded: Iterable[PlugIn] = EntryPoint("adapter", value).load()
     return loaded
 
 

@@ -7,13 +7,13 @@ judged as at a restart: whatever stood in the state can stand there again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from outlast.capture import containers, objects
 from outlast.capture.pool import Pool
 from outlast.capture.refill import restore
-from outlast.capture.snapshots import KINDS, snapshot
+from outlast.capture.snapshots import KINDS, Snapshot, snapshot
 from outlast.format.model import Leaf
 
 _CONTAINERS = (dict, list, set, deque)
@@ -25,17 +25,23 @@ class Rewind:
     Args:
         state: the live components.
         pool: memory for the copy. Another snapshot into it ends this one.
+        again: restores the state once more, from storage: for want of memory.
 
     Raises:
         CaptureError: the state cannot be captured.
+        MemoryError: there is no memory for a copy, and nothing to read it from.
     """
 
-    def __init__(self, state: MutableMapping[str, Any], pool: Pool) -> None:
-        self._state = state
+    def __init__(self, state: MutableMapping[str, Any], pool: Pool, again: Callable[[], object] | None = None) -> None:
+        self._state, self._again = state, again
         self._components = dict(state)
         self._held = list(_holders(self._components))
-        self._taken = snapshot(state, pool)
-        self._bytes = {leaf.path: leaf.data for leaf in self._taken.leaves}
+        try:
+            self._taken: Snapshot | None = snapshot(state, pool)
+        except MemoryError:
+            if again is None:
+                raise
+            self._taken = None
 
     def put_back(self) -> None:
         """Give the live objects the contents that they had."""
@@ -44,6 +50,12 @@ class Rewind:
         self._state.update(self._components)
         for holder in self._held:
             holder.put_back()
+        if self._taken is not None:
+            self._fill(self._taken)
+        elif self._again is not None:
+            self._again()
+
+    def _fill(self, taken: Snapshot) -> None:
         leaves = {
             leaf.path: Leaf(
                 path=leaf.path,
@@ -52,14 +64,22 @@ class Rewind:
                 size_bytes=leaf.data.nbytes,
                 extents=(),
                 chunks=(),
+                global_shape=leaf.global_shape,
+                offset=leaf.offset,
             )
-            for leaf in self._taken.leaves
+            for leaf in taken.leaves
         }
-        restore(self._state, self._taken.tree, leaves, self)
+        restore(self._state, taken.tree, leaves, _Memory({leaf.path: leaf.data for leaf in taken.leaves}))
+
+
+class _Memory:
+    """The `refill.Source` of a snapshot."""
+
+    def __init__(self, leaves: dict[str, memoryview]) -> None:
+        self._leaves = leaves
 
     def read_into(self, path: str, view: memoryview) -> None:
-        """Copy a leaf, as a `refill.Source` does."""
-        view[:] = self._bytes[path]
+        view[:] = self._leaves[path]
 
 
 class _Holder:

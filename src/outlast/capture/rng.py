@@ -14,7 +14,12 @@ from outlast.capture.registry import Registry
 from outlast.capture.values import class_name
 from outlast.format.model import Node
 
-_LIBRARIES = ("numpy", "torch")  # whose generators a restore may bring in; never a name from a file
+_LIBRARIES = (
+    "numpy",
+    "torch",
+    "tensorflow",
+    "keras",
+)  # whose generators a restore may bring in; never a name from a file
 _WORDS = 625
 _PACKED = struct.Struct(f"<{_WORDS}I")
 

@@ -14,6 +14,9 @@ class Raw(Target):
     def __init__(self, size_bytes: int) -> None:
         self._buffer = bytearray(size_bytes)
 
+    def own_bytes(self, size_bytes: int) -> int:  # noqa: ARG002
+        return 0
+
     def open(self) -> memoryview:
         return memoryview(self._buffer)
 

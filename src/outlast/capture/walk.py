@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+import functools
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
+from outlast import collector
 from outlast.capture import containers, fixed, objects, values
 from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, Refused
 from outlast.capture.kinds import Kinds
 from outlast.capture.outline import Watch
 from outlast.capture.parts import check_part
+from outlast.capture.pending import Pending
+from outlast.capture.remembered import Group, group_of
 from outlast.errors import CaptureError
 from outlast.format.model import Node
 from outlast.format.paths import segment, segments
 
 _SHORT = 1024  # certainly no leaf
+_FEWEST = 2  # arrays in a container that is worth remembering: one is asked as quickly by itself
 DEEPEST = 100  # levels of JSON; the manifest's reader refuses deeper ones
-
-
-class Pending(NamedTuple):
-    """A leaf that has been described and not copied yet."""
-
-    path: str
-    dtype: str
-    shape: tuple[int, ...]
-    size_bytes: int
-    copy: Callable[[memoryview], None]
 
 
 class Walk:
@@ -48,7 +43,13 @@ class Walk:
         self._arrays: dict[str, int] = {}  # which object it was that stood there; the pending leaf keeps it alive
         self._open: dict[int, str] = {}
         self._alive: list[Any] = []
+        self._remembered = self._watch.remembered
+        self._places: set[int] = set()  # hashes of the identities of all arrays, those of groups too
+        self._groups: list[tuple[Group, Sequence[Any]]] = []  # whose identities are not in _seen
+        if self._remembered is not None:
+            self._remembered.begin(kinds.registry.changes)
 
+    @collector.paused()
     def tree(self, state: Mapping[str, Any]) -> dict[str, Node]:
         """Return a node for each component."""
         self._check_names(state)
@@ -127,8 +128,14 @@ class Walk:
     def _tuple(self, value: tuple[Any, ...], path: str, depth: int, *_: Any) -> Node:
         return {"$": "tuple", "items": self._items(value, path, depth + 2)}
 
-    def _items(self, items: Iterable[Any], path: str, depth: int) -> list[Node]:
-        return [self.node(item, f"{path}/{index}", depth) for index, item in enumerate(items)]
+    def _items(self, items: Sequence[Any], path: str, depth: int) -> Node:
+        known = self._again(path, None, items, depth)
+        if known is not None:
+            return known
+        begin = len(self.pending)
+        nodes = [self.node(item, f"{path}/{index}", depth) for index, item in enumerate(items)]
+        self._remember(path, None, items, nodes, begin)
+        return nodes
 
     def _deque(self, value: Any, path: str, depth: int, *_: Any) -> Node:
         self._watch.deque(path, value.maxlen)
@@ -142,18 +149,24 @@ class Walk:
         return self._once(value, path, lambda: self._entries(value, path, depth))
 
     def _entries(self, value: dict[Any, Any], path: str, depth: int) -> Node:
+        known = self._again(path, value.keys(), value.values(), depth + 1)
+        if known is not None:
+            return known
+        begin = len(self.pending)
         names = [self._key(key, path, depth + 3) for key in value]
         places = [f"{path}/{name}" for name in segments(names)]
         if all(type(name) is str and not name.startswith("$") for name in names):
-            return {
+            nodes = {
                 key: self.node(item, place, depth + 1) for (key, item), place in zip(value.items(), places, strict=True)
             }
+            self._remember(path, value.keys(), value.values(), nodes, begin)
+            return nodes
         if len(set(map(repr, names))) != len(names):
             raise _refused(
                 path, "has keys that a file cannot tell apart (several NaNs)", "use one such key, or strings"
             )
-        nodes = [self.node(item, place, depth + 3) for item, place in zip(value.values(), places, strict=True)]
-        return {"$": "dict", "items": [[name, node] for name, node in zip(names, nodes, strict=True)]}
+        items = [self.node(item, place, depth + 3) for item, place in zip(value.values(), places, strict=True)]
+        return {"$": "dict", "items": [[name, node] for name, node in zip(names, items, strict=True)]}
 
     def _set(self, value: set[Any], path: str, depth: int, *_: Any) -> Node:
         return self._once(value, path, lambda: self._elements("set", value, path, depth))
@@ -270,23 +283,82 @@ class Walk:
 
     def _leaf(self, value: Any, path: str, depth: int, adapter: LeafAdapter) -> Node:  # noqa: ARG002
         spec = adapter.describe(value)
-        if adapter.kind != "scalar":
+        is_array = adapter.kind != "scalar"
+        if is_array:
             key = adapter.identity(value) or id(value)
-            if key in self._seen:
-                is_view = self._arrays.get(self._seen[key]) != id(value)
-                return self._tie(path, self._seen[key]) | ({"view": True} if is_view else {})
+            first = self._found(key)
+            if first is not None:
+                is_view = self._arrays.get(first) != id(value)
+                return self._tie(path, first) | ({"view": True} if is_view else {})
             self._seen[key] = path
             self._arrays[path] = id(value)
-
-        def copy(out: memoryview) -> None:
-            adapter.copy(value, out)
-
-        self.pending.append(Pending(path, spec.dtype, spec.shape, spec.size_bytes, copy))
+        copy = functools.partial(adapter.copy, value)
+        address, owner = adapter.address(value), adapter.owner(value)
+        far = (adapter, value) if address is None and adapter.is_far(value) else None
+        within = adapter.within(value)
+        self.pending.append(Pending(path, spec.dtype, spec.shape, spec.size_bytes, copy, address, owner, far, within))
         node = {"$": adapter.kind, "leaf": path, **adapter.attributes(value)}
         in_place = bool(self._in_place) and self._in_place in {path, path.rpartition("/")[0]}
-        if adapter.kind != "scalar" and self._watch.array(path, adapter.kind, spec, in_place=in_place):
+        if is_array and self._watch.array(path, adapter.kind, spec, in_place=in_place):
             node["resized"] = True
         return node
+
+    def _found(self, key: Hashable) -> str | None:
+        """Return where the memory of an array was met before; note that it was met."""
+        if self._remembered is not None:
+            place = hash(key)
+            if place in self._places:
+                self._take_apart()
+            self._places.add(place)
+        return self._seen.get(key)
+
+    # containers of arrays that the last walk met
+
+    def _again(self, path: str, keys: Iterable[Any] | None, values: Iterable[Any], depth: int) -> Node | None:
+        """Return the node of a container's contents if they are the arrays that the last walk found there."""
+        known = self._remembered.get(path) if self._remembered is not None else None
+        if known is None or depth > DEEPEST:
+            return None
+        listed = list(values)
+        group = known.again(None if keys is None else list(keys), listed, in_place=self._in_place == path)
+        if group is None or not self._places.isdisjoint(group.places):
+            return None
+        self._places.update(group.places)
+        self._groups.append((group, listed))
+        self.pending += group.leaves(listed)
+        self._put(path, group)
+        return group.node
+
+    def _remember(self, path: str, keys: Iterable[Any] | None, values: Iterable[Any], node: Node, begin: int) -> None:
+        """Remember what a container became, if it holds nothing but arrays of one library."""
+        if self._remembered is None or len(node) < _FEWEST:
+            return
+        adapter = self._kinds.of(next(iter(values))).adapter
+        if not isinstance(adapter, LeafAdapter) or adapter.several is None:
+            return
+        listed = list(values)
+        if any(self._kinds.of(value).adapter is not adapter for value in {type(one): one for one in listed}.values()):
+            return
+        names = None if keys is None else list(keys)
+        group = group_of(adapter, names, listed, node, self.pending[begin:], in_place=self._in_place == path)
+        if group is not None:
+            self._alive.append(listed)
+            self.pending[begin:] = group.leaves(listed)
+            self._put(path, group)
+
+    def _put(self, path: str, group: Group) -> None:
+        if self._remembered is not None:
+            self._remembered.put(path, group)
+
+    def _take_apart(self) -> None:
+        """Note the identity of each array in the groups: one more may show the memory of one of them."""
+        for group, arrays in self._groups:
+            for key, path, value in zip(group.identities(), group.paths(), arrays, strict=True):
+                if key not in self._seen:
+                    self._seen[key] = path
+                    self._arrays[path] = id(value)
+        self._alive.append(self._groups)
+        self._groups = []
 
     def _tie(self, path: str, first: str) -> dict[str, Node]:
         self._watch.tie(path, first)

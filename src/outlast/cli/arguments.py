@@ -6,7 +6,9 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from outlast.cli.verbs import VERBS
 from outlast.errors import UsageError
+from outlast.terminal import visible
 
 if TYPE_CHECKING:
     from outlast.store import Store
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
 Verbs = argparse._SubParsersAction  # noqa: SLF001  (argparse offers no public name for it)
 
 
-def verb(verbs: Verbs[argparse.ArgumentParser], name: str, help_text: str, epilog: str = "") -> argparse.ArgumentParser:
-    """Add a verb with `--json`."""
+def verb(verbs: Verbs[argparse.ArgumentParser], name: str, *, epilog: str = "") -> argparse.ArgumentParser:
+    """Add a verb with its line of help and `--json`."""
+    help_text = VERBS[name]
     parser = verbs.add_parser(
         name,
         help=help_text,
@@ -52,5 +55,5 @@ def open_store(args: argparse.Namespace) -> Store:
     store = Store(store_path(args))
     for warning in store.warnings:
         if "does not outlive" not in warning:  # said when the run starts; here it would repeat itself
-            print(f"outlast: warning: {warning}", file=sys.stderr)
+            print(f"outlast: warning: {visible(warning)}", file=sys.stderr)
     return store

@@ -11,7 +11,6 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser = arguments.verb(
         verbs,
         "demo",
-        "train a real network, kill it several times, resume it, and compare with an undisturbed run",
         epilog="exit status: 0 bit-identical, 1 not. Takes under a minute. PyTorch if it is there, else NumPy.",
     )
     parser.add_argument("--backend", choices=("torch", "numpy"), help="what trains (default: PyTorch if installed)")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from itertools import islice
 from typing import Any
 
 from outlast.cli import arguments, output
 
+_MOST_VALUES = 1 << 16  # of each: who has more looks at `outlast show --json`
+
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser = arguments.verb(
-        verbs, "diff", "show what changed between two checkpoints", epilog="exit status: 0 whether or not they differ"
+        verbs,
+        "diff",
+        epilog="exit status: 0 whether or not they differ. Of plain values the first 65,536 are compared.",
     )
     parser.add_argument("old", metavar="OLD", nargs="?", help="a checkpoint or a step (default: the one before NEW)")
     parser.add_argument("new", metavar="NEW", nargs="?", help="a checkpoint or a step (default: the newest)")
@@ -19,7 +24,7 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from outlast.errors import NothingError
+    from outlast.errors import NothingError, UsageError
     from outlast.store import Store
 
     store = arguments.open_store(args)
@@ -27,18 +32,26 @@ def main(args: argparse.Namespace) -> int:
     new = other.find(args.new)
     if args.old is None and not args.other:
         names = store.checkpoints()
-        before = names[names.index(new) + 1 :]
-        if not before:
+        older = [name for name in names if name < new]  # a live run may have removed the new one
+        if not older:
             raise NothingError(f"there is no checkpoint before {new.format()} in {store.path}")
-        old = before[0]
+        old = older[0]
     else:
         old = store.find(args.old)
-    rows = _rows(store.manifest(old), other.manifest(new))
+    before, after = store.manifest(old), other.manifest(new)
+    if before.digest != after.digest:
+        kinds = f"{before.digest} and {after.digest}"
+        hint = "export both, and compare the files"
+        raise UsageError(
+            f"the digests of the two are of different kinds, {kinds}: one was not signed, or without blake3",
+            hint=hint,
+        )
+    rows = _rows(before, after)
     counts = {kind: sum(row["change"] == kind for row in rows) for kind in ("same", "changed", "added", "removed")}
     if args.json:
         output.as_json({"old": old.format(), "new": new.format(), "counts": counts, "changes": rows})
         return 0
-    print(f"{old.format()} -> {new.format()}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
+    output.say(f"{old.format()} -> {new.format()}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
     output.table(
         [[row["path"], row["change"], row["detail"]] for row in rows if row["change"] != "same"],
         ["leaf", "change", "detail"],
@@ -70,7 +83,7 @@ def _contents(manifest: Any) -> dict[str, Any]:
         for leaf in manifest.leaves
     }
     found |= {f"{f.component}/{f.path}": ("file", (f.size_bytes,), f.chunks) for f in manifest.files}
-    return found | dict(values_of(manifest.tree, ""))
+    return dict(islice(values_of(manifest.tree, ""), _MOST_VALUES)) | found  # a file may be called as a value is
 
 
 def _detail(old: Any, new: Any) -> str:

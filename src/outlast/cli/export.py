@@ -1,4 +1,4 @@
-"""`outlast export`: a checkpoint's arrays as one safetensors or npz file, verified on the way."""
+"""`outlast export`: a checkpoint's arrays as one safetensors or npz file, or its files; verified on the way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from outlast.cli import arguments, output
+from outlast.cli import arguments, newfile, output
 
 _AS_BYTES = ("bytes", "utf8")  # dtypes of our own
 
@@ -15,49 +15,74 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser = arguments.verb(
         verbs,
         "export",
-        "write a checkpoint's arrays to one file",
-        epilog="OUT's ending chooses the format: .safetensors or .npz (needs NumPy). OUT must not exist.",
+        epilog="OUT's ending chooses the format: .safetensors or .npz (needs NumPy). OUT must not exist.\n"
+        "Who may read it is up to your umask. Of a program that saves files, OUT is a folder, for you alone.",
     )
-    parser.add_argument("out", metavar="OUT", help="file to write: NAME.safetensors or NAME.npz")
+    parser.add_argument("out", metavar="OUT", help="file to write: NAME.safetensors or NAME.npz; or a folder")
     arguments.add_store(parser, optional_after=True)
     parser.add_argument("--checkpoint", "-c", metavar="NAME", help="a checkpoint or a step (default: the newest)")
-    parser.add_argument("--only", metavar="PATTERN", help="only leaves whose name matches, e.g. 'model/*'")
+    parser.add_argument("--only", metavar="PATTERN", help="only what has a matching name, e.g. 'model/*'")
 
 
 def main(args: argparse.Namespace) -> int:
+    from outlast.errors import DamageError, NothingError
+    from outlast.format.names import CheckpointName
+
+    newfile.check_place(args.out)
+    store = arguments.open_store(args)
+    manifest = store.manifest(store.find(args.checkpoint)) if args.checkpoint is not None else store.newest()
+    name = CheckpointName(step=manifest.step, attempt=manifest.attempt, revision=manifest.revision)
+    export = _files if manifest.files else _leaves
+    try:
+        return export(args, store, manifest, name.format())
+    except DamageError:
+        if name in store.checkpoints():
+            raise
+        hint = "export it again, or another one: outlast ls"
+        raise NothingError(f"{name.format()} was removed while it was read", hint=hint) from None
+
+
+def _leaves(args: argparse.Namespace, store: Any, manifest: Any, name: str) -> int:
     from outlast.errors import UsageError
 
     writers = {".safetensors": _safetensors, ".npz": _npz}
     ending = os.path.splitext(args.out)[1]
     if ending not in writers:
         raise UsageError(f"{args.out}: unknown format {ending!r}: expected .safetensors or .npz")
-    _check_place(args.out)
-    store = arguments.open_store(args)
-    name = store.find(args.checkpoint)
-    manifest = store.manifest(name)
     leaves = _chosen(manifest, args.only)
     with store.source(manifest) as source:
         size, as_bytes = writers[ending](args.out, source, leaves)
     if args.json:
         paths = [leaf.path for leaf in leaves]
-        output.as_json(
-            {"out": args.out, "checkpoint": name.format(), "leaves": paths, "as_bytes": as_bytes, "bytes": size}
-        )
+        output.as_json({"out": args.out, "checkpoint": name, "leaves": paths, "as_bytes": as_bytes, "bytes": size})
         return 0
-    print(f"{args.out}: {len(leaves)} leaves of {name.format()}, {size} bytes")
+    output.say(f"{args.out}: {len(leaves)} leaves of {name}, {size} bytes")
     if as_bytes:
-        print(f"as plain bytes, for {ending[1:]} does not know their types: {', '.join(as_bytes)}")
+        output.say(f"as plain bytes, for {ending[1:]} does not know their types: {', '.join(as_bytes)}")
     return 0
 
 
-def _check_place(out: str) -> None:
-    from outlast.errors import UsageError
+def _files(args: argparse.Namespace, store: Any, manifest: Any, name: str) -> int:
+    from fnmatch import fnmatchcase
 
-    if os.path.lexists(out):
-        raise UsageError(f"{out} exists", hint="name another file; nothing is overwritten")
-    folder = os.path.dirname(os.path.abspath(out))
-    if not os.path.isdir(folder):
-        raise UsageError(f"{out}: there is no directory {folder}")
+    from outlast.backends import Posix
+    from outlast.errors import NothingError
+    from outlast.store import handout
+    from outlast.store.files import empty_folders
+
+    chosen = [file for file in manifest.files if args.only is None or fnmatchcase(file.path, args.only)]
+    if not chosen:
+        raise NothingError(f"no file matches {args.only!r}", hint="see: outlast show")
+    folder, out = os.path.split(os.path.abspath(args.out))
+    folders = empty_folders(manifest) if args.only is None else ()
+    handout.copy_out(store.backend, manifest, chosen, folders, to=Posix(folder), folder=out)
+    size = sum(file.size_bytes for file in chosen)
+    if args.json:
+        paths = [file.path for file in chosen]
+        output.as_json({"out": args.out, "checkpoint": name, "files": paths, "bytes": size})
+    else:
+        output.say(f"{args.out}: {len(chosen)} files of {name}, {size} bytes")
+    return 0
 
 
 def _chosen(manifest: Any, pattern: str | None) -> list[Any]:
@@ -79,7 +104,7 @@ def _safetensors(out: str, source: Any, leaves: list[Any]) -> tuple[int, list[st
     foreign = {leaf.path: f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves if not safetensors_dtype(leaf.dtype)[1]}
     table = [(leaf.path, leaf.dtype, leaf.shape, leaf.size_bytes) for leaf in leaves]
     header, _ = safetensors.header(table, foreign)
-    return _write(out, [header, *(source.read(leaf.path) for leaf in leaves)]), list(foreign)
+    return newfile.write(out, [header, *(source.read(leaf.path) for leaf in leaves)]), list(foreign)
 
 
 def _npz(out: str, source: Any, leaves: list[Any]) -> tuple[int, list[str]]:
@@ -98,7 +123,7 @@ def _npz(out: str, source: Any, leaves: list[Any]) -> tuple[int, list[str]]:
         for leaf in leaves:
             with archive.open(f"{leaf.path}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, _array(np, leaf, source.read(leaf.path)), allow_pickle=False)
-    return _write(out, [buffer.getbuffer()]), [leaf.path for leaf in leaves if leaf.dtype in _AS_BYTES]
+    return newfile.write(out, [buffer.getbuffer()]), [leaf.path for leaf in leaves if leaf.dtype in _AS_BYTES]
 
 
 def _array(np: Any, leaf: Any, data: bytearray) -> Any:
@@ -112,19 +137,3 @@ def _array(np: Any, leaf: Any, data: bytearray) -> Any:
     except (TypeError, ValueError):
         hint = "export to .safetensors, or leave it out with --only"
         raise UsageError(f"NumPy has no dtype for leaf {leaf.path}, which is {leaf.dtype}", hint=hint) from None
-
-
-def _write(out: str, blocks: list[Any]) -> int:
-    from outlast.backends import Posix
-    from outlast.errors import UsageError
-
-    folder, name = os.path.split(os.path.abspath(out))
-    backend = Posix(folder)
-    try:
-        size = backend.create(name, blocks)
-    except FileExistsError:
-        raise UsageError(f"{out} exists by now", hint="name another file; nothing is overwritten") from None
-    except FileNotFoundError as e:
-        raise UsageError(f"{out} cannot be made: {e.strerror}", hint="name another file") from None
-    backend.sync("")
-    return size

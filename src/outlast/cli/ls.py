@@ -9,7 +9,7 @@ from outlast.cli import arguments, output
 
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
-    parser = arguments.verb(verbs, "ls", "list the checkpoints of a run, newest first")
+    parser = arguments.verb(verbs, "ls")
     arguments.add_store(parser)
     parser.add_argument("--all", action="store_true", help="also what does not count: unfinished, fenced, damaged")
 
@@ -30,13 +30,13 @@ def main(args: argparse.Namespace) -> int:
         ["checkpoint", "step", "attempt", "state size", "on disk", "saved at", "status"],
     )
     if store.quarantined():
-        print(f"in quarantine: {', '.join(store.quarantined())}")
+        output.say(f"in quarantine: {', '.join(store.quarantined())}")
     return 0
 
 
 def _row(store: Any, found: Any) -> dict[str, Any] | None:
     """Describe a checkpoint; None if a live run has removed it meanwhile."""
-    from outlast.errors import DamageError, StorageError
+    from outlast.errors import DamageError, SignatureError, StorageError
     from outlast.store import held
 
     row: dict[str, Any] = {
@@ -59,7 +59,7 @@ def _row(store: Any, found: Any) -> dict[str, Any] | None:
     except (DamageError, StorageError) as e:
         if not store.is_there(found):
             return None
-        return row | {"state": "damaged", "problem": str(e)}
+        return row | {"state": "refused" if isinstance(e, SignatureError) else "damaged", "problem": str(e)}
     state = "done" if manifest.done else "committed" if found.counts else "fenced: does not count"
     return row | {
         "bytes": sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files),

@@ -8,13 +8,14 @@ import importlib
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
+from outlast.cli import arguments
+from outlast.cli.verbs import VERBS
 from outlast.errors import FAILED, OutlastError, UsageError
+from outlast.terminal import visible
 from outlast.version import __version__
-
-VERBS = ("run", "status", "ls", "show", "diff", "verify", "prune", "export", "stop", "save", "demo")
 
 EPILOG = """\
 exit status: 0 done, 1 failed, 2 usage, 3 damage found, 4 nothing to restore, 5 store busy,
@@ -32,8 +33,16 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"see: {self.prog} --help")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser of all verbs."""
+def parser(wanted: Collection[str] = tuple(VERBS)) -> argparse.ArgumentParser:
+    """Build the parser of some verbs; their modules are imported."""
+    top, verbs = _top()
+    for name in wanted:
+        importlib.import_module(f"outlast.cli.{name}").add(verbs)
+    return top
+
+
+def _top() -> tuple[_Parser, arguments.Verbs[_Parser]]:
+    """Return a parser without any verb, and what verbs are added to."""
     top = _Parser(
         prog="outlast",
         description="Checkpoint and restart: a computation outlasts the jobs it runs in.",
@@ -41,10 +50,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"outlast {__version__}")
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
-        importlib.import_module(f"outlast.cli.{name}").add(verbs)
-    return top
+    return top, top.add_subparsers(dest="verb", metavar="VERB", prog=top.prog, required=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = 0
     try:
         try:
-            args = parser().parse_args(argv)
+            args = parse(sys.argv[1:] if argv is None else argv)
             status = int(importlib.import_module(f"outlast.cli.{args.verb}").main(args))
         except OutlastError as e:
             status = e.exit_status
@@ -72,6 +78,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments; a verb that passes foreign options on takes them out first."""
+    verb = argv[0] if argv else ""
+    if verb not in VERBS:
+        return _without_verb(argv)
+    split = getattr(importlib.import_module(f"outlast.cli.{verb}"), "split", None)
+    if split is None:
+        return parser([verb]).parse_args(argv)
+    ours, foreign = split(argv[1:])
+    return argparse.Namespace(**{**vars(parser([verb]).parse_args([verb, *ours])), **foreign})
+
+
+def _without_verb(argv: Sequence[str]) -> argparse.Namespace:
+    """Answer `--help` and `--version`, or say what is wrong: for that no verb is imported."""
+    top, verbs = _top()
+    for name, line in VERBS.items():
+        verbs.add_parser(name, help=line)
+    return top.parse_args(argv)
+
+
 def _wants_json(argv: Sequence[str]) -> bool:
     """Say whether --json stands among the arguments, also if they are wrong; not among those of a command to run."""
     return "--json" in itertools.takewhile(lambda argument: argument != "--", argv)
@@ -83,7 +109,9 @@ def _give_up_output() -> None:
 
 
 def _tell(error: OutlastError, *, as_json: bool) -> None:
-    print(f"outlast: error: {error}", file=sys.stderr)
+    first, *more = map(visible, error.hint.split("\n"))
+    hint = "".join([f"\n  -> {first}" if first else "", *(f"\n     {line}" for line in more)])
+    print(f"outlast: error: {visible(error.args[0])}{hint}", file=sys.stderr)
     if as_json:
         import json
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from outlast.cli import arguments, output
 from outlast.errors import UsageError
+from outlast.terminal import visible
 
 _STRAY = "does not count: no newer attempt took it over"
 
@@ -16,7 +17,6 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser = arguments.verb(
         verbs,
         "prune",
-        "remove checkpoints that a retention does not keep",
         epilog="Reads the newest checkpoint back first (and older ones, until one is good): never removes the newest,\n"
         "nor the newest that is good. Removes nothing while any manifest is unreadable (status 3),\n"
         "nor while the run is live (status 5).",
@@ -29,7 +29,9 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--bytes", metavar="SIZE", help="keep no more bytes than this (e.g. 50GiB)")
     parser.add_argument("--files", type=int, metavar="N", help="keep no more files than this")
     parser.add_argument(
-        "--quarantine", action="store_true", help="first set checkpoints aside whose manifest is damaged"
+        "--quarantine",
+        action="store_true",
+        help="first set checkpoints aside whose manifest is damaged, or signed otherwise than the others",
     )
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go, and why")
 
@@ -50,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     quarantined: list[str] = []
     strays = [found.name for found in store.scan() if found.committed and not found.counts]
     if args.dry_run:
-        decision, known = _decide(store, keep, [held(*store.load(name)) for name in store.checkpoints()])
+        decision, known = _decide(store, keep, [held(*store.sized(name)) for name in store.checkpoints()])
     else:
         lease = store.claim(role="prune", waiting=_waiting)
         outcome = "failed"
@@ -77,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
         output.as_json({"store": store.path, "dry_run": args.dry_run, "checkpoints": rows, "quarantined": quarantined})
         return 0
     for name in quarantined:
-        print(f"{name}: its manifest is damaged; moved to quarantine")
+        output.say(f"{name}: its manifest is damaged; moved to quarantine")
     gone = "would go" if args.dry_run else "removed"
     output.table(
         [
@@ -97,22 +99,28 @@ def main(args: argparse.Namespace) -> int:
 def _waiting(owner: str, is_first: bool) -> None:  # noqa: FBT001  (a callback)
     if is_first:
         text = f"the last attempt ({owner}) did not say that it ended: watching it for a minute at most"
-        print(f"outlast: {text}", file=sys.stderr)
+        print(f"outlast: {visible(text)}", file=sys.stderr)
 
 
 def _set_aside(store: Any, pruner: Any) -> list[str]:
-    """Quarantine the checkpoints whose manifest is not what was written; return their names."""
-    from outlast.errors import DamageError
+    """Quarantine the checkpoints whose manifest is not what was written; return their names.
 
-    names = []
+    What is not signed with our key goes only where something is: else it is the key that is wrong.
+    """
+    from outlast.errors import DamageError, SignatureError
+
+    bad: dict[Any, DamageError] = {}
+    is_our_key = False
     for found in store.scan():
         if found.committed:
             try:
-                store.read(found)
+                is_our_key |= store.read(found)[0].is_signed
             except DamageError as e:
-                pruner.quarantine(found.name, str(e))
-                names.append(found.name.format())
-    return names
+                bad[found.name] = e
+    aside = [name for name, e in bad.items() if is_our_key or not isinstance(e, SignatureError)]
+    for name in aside:
+        pruner.quarantine(name, str(bad[name]).split("\n", 1)[0])
+    return [name.format() for name in aside]
 
 
 def _decide(store: Any, keep: Any, counted: Any) -> tuple[Any, Any]:

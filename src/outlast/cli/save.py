@@ -9,7 +9,7 @@ from outlast.cli.stop import add_wait
 
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
-    parser = arguments.verb(verbs, "save", "ask a live run to save at its next step and go on")
+    parser = arguments.verb(verbs, "save")
     arguments.add_store(parser)
     add_wait(parser)
 

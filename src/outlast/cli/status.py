@@ -3,122 +3,103 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlast.cli import arguments, output
 
+if TYPE_CHECKING:
+    from outlast.store import Store
+
+_EVERY = "5s"
+_EPILOG = """\
+STORE may be a directory with runs in it, down to two levels (a sweep, a job array): then each is one line.
+How an attempt ended is told from its journal and, where `outlast run` supervised it, the record of its job.
+
+examples:
+  outlast status ckpts/net              one run
+  outlast status sweep                  all runs below it
+  outlast status sweep --watch 30s      look again every 30 s, until all are done
+"""
+
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
-    parser = arguments.verb(verbs, "status", "show a run's progress, attempts and last save")
+    parser = arguments.verb(verbs, "status", epilog=_EPILOG)
     arguments.add_store(parser)
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        const=_EVERY,
+        metavar="TIME",
+        help=f"look again every TIME (default {_EVERY}), until all is done or you press Ctrl-C",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    store = arguments.open_store(args)
-    names = store.checkpoints()
-    live = store.live()
-    logs = store.attempts()
-    attempts = [_attempt(log, live_attempt=logs[-1].attempt if live else 0) for log in logs]
-    newest = _newest(store, names)
-    document = {
-        "store": store.path,
-        "state": _state(newest, live),
-        "live": live.record() if live else None,
-        "newest": newest,
-        "checkpoints": len(names),
-        "steps_lost": sum(a["steps_lost"] for a in attempts),
-        "attempts": attempts,
-        "quarantined": list(store.quarantined()),
-    }
-    if args.json:
-        output.as_json(document)
+    every_s = _every_s(args)
+    look = _Look(args)
+    if every_s is not None:
+        from outlast.cli.watching import watch
+
+        watch(look, _lines, _is_over, every_s=every_s, as_json=args.json)
         return 0
-    _print(document)
+    found = look()
+    if args.json:
+        output.as_json(found)
+        return 0
+    for line in _lines(found):
+        print(line)
     return 0
 
 
-def _newest(store: Any, names: Any) -> dict[str, Any] | None:
-    from outlast.errors import DamageError, StorageError
+def _every_s(args: argparse.Namespace) -> float | None:
+    """Return how often to look again. What stands behind --watch and is no time is the store."""
+    from outlast.errors import UsageError
+    from outlast.units import parse_duration
 
-    if not names:
+    if args.watch is None:
         return None
     try:
-        manifest = store.manifest(names[0])
-    except (DamageError, StorageError) as e:
-        return {"checkpoint": names[0].format(), "step": names[0].step, "problem": str(e), "done": False}
-    return {
-        "checkpoint": names[0].format(),
-        "step": manifest.step,
-        "created": manifest.created,
-        "done": manifest.done,
-        "metrics": manifest.metrics,
-    }
+        every_s = parse_duration(args.watch)
+    except UsageError:
+        if args.store is not None:
+            raise
+        args.store, every_s = args.watch, parse_duration(_EVERY)
+    if every_s <= 0:
+        raise UsageError(f"--watch {args.watch}: expected a time above zero")
+    return every_s
 
 
-def _state(newest: dict[str, Any] | None, live: Any) -> str:
-    if live:
-        return "running"
-    if newest is None:
-        return "nothing saved"
-    return "done" if newest["done"] else "waiting to be started again"
+class _Look:
+    """Looks at what was named: a run, or all runs below a directory. It may become the one or the other meanwhile."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from outlast.backends import Posix
+
+        self._args = args
+        self._backend = Posix(arguments.store_path(args))
+        self._store: Store | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        from outlast.cli import overview, standing
+        from outlast.store.glance import is_for_jobs_alone, is_run
+
+        backend = self._backend
+        if self._store is None and backend.exists():
+            if not is_run(backend) and overview.runs(backend):
+                return overview.document(backend)
+            if is_for_jobs_alone(backend):
+                return standing.not_begun(backend.root)
+        self._store = self._store or arguments.open_store(self._args)
+        return standing.document(self._store)
 
 
-def _attempt(log: Any, *, live_attempt: int) -> dict[str, Any]:
-    claim, ended = log.first("claim") or {}, log.last("ended")
-    began = (log.last("restored") or {}).get("step", 0)
-    saved = (log.last("saved") or {}).get("step")
-    reached = _reached(log)
-    kept = saved if saved is not None else began
-    role = claim.get("role", "run")
-    if ended:
-        outcome = f"{ended['outcome']}: {ended['reason']}" if ended.get("reason") else str(ended["outcome"])
-        if ended.get("error"):
-            outcome += f" ({ended['error']})"
-    else:
-        outcome = "running" if log.attempt == live_attempt else "killed or crashed"
-    lost = max(0, reached - kept) if outcome != "running" and role == "run" else 0
-    return {
-        "attempt": log.attempt,
-        "role": role,
-        "host": claim.get("host", ""),
-        "pid": claim.get("pid"),
-        "job": claim.get("job", ""),
-        "began": claim.get("at", ""),
-        "ended": ended["at"] if ended else None,
-        "from_step": began,
-        "to_step": kept,
-        "saves": sum(e["event"] == "saved" for e in log.events),
-        "steps_lost": lost,
-        "outcome": outcome,
-        "damaged_lines": log.damaged,
-    }
+def _lines(found: dict[str, Any]) -> list[str]:
+    from outlast.cli import overview, standing
+
+    return overview.lines(found) if "runs" in found else standing.lines(found)
 
 
-def _reached(log: Any) -> int:
-    """Return the last step that the journal knows this attempt to have reached."""
-    steps = [e["step"] for e in log.events if isinstance(e.get("step"), int)]
-    steps += [row[0] for e in log.events if e["event"] == "metrics" for row in e.get("rows", [])]
-    return max(steps, default=0)
+def _is_over(found: dict[str, Any]) -> bool:
+    from outlast.cli import standing
 
-
-def _print(document: dict[str, Any]) -> None:
-    newest = document["newest"]
-    print(f"{document['store']}: {document['state']}")
-    if newest:
-        said = newest.get("problem") or newest["created"]
-        print(f"newest checkpoint: {newest['checkpoint']} (step {newest['step']}), {said}")
-        if newest.get("metrics"):
-            print("metrics: " + ", ".join(f"{k}={v:g}" for k, v in newest["metrics"].items()))
-    if document["live"]:
-        live = document["live"]
-        print(f"running: process {live['pid']} on {live['host']}{' ' + live['job'] if live['job'] else ''}")
-    if document["quarantined"]:
-        print(f"in quarantine: {', '.join(document['quarantined'])}")
-    print(f"steps known to be lost: {document['steps_lost']}")
-    output.table(
-        [
-            [a["attempt"], a["began"], f"{a['from_step']} -> {a['to_step']}", a["saves"], a["steps_lost"], a["outcome"]]
-            for a in document["attempts"]
-        ],
-        ["attempt", "began", "steps", "saves", "lost", "ended"],
-    )
+    return all(one["state"] in (standing.DONE, standing.GAVE_UP) for one in found.get("runs", [found]))

@@ -8,7 +8,7 @@ from outlast.cli import arguments
 
 
 def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
-    parser = arguments.verb(verbs, "stop", "ask a live run to save and leave at its next step (status 85)")
+    parser = arguments.verb(verbs, "stop")
     arguments.add_store(parser)
     add_wait(parser)
 

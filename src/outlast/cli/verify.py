@@ -12,7 +12,6 @@ def add(verbs: arguments.Verbs[argparse.ArgumentParser]) -> None:
     parser = arguments.verb(
         verbs,
         "verify",
-        "read all checkpoints back and check every byte",
         epilog="exit status: 0 all is as it was saved, 3 damage found, 4 there is no checkpoint.\nChanges nothing.",
     )
     arguments.add_store(parser)
@@ -36,11 +35,12 @@ def main(args: argparse.Namespace) -> int:
         output.as_json({"store": store.path, "good": not damaged, "checkpoints": results, "problems": problems})
         return DAMAGE if damaged else 0
     for result in results:
-        print(f"{result['checkpoint']}  {'DAMAGED' if result['damage'] else 'good'}")
+        output.say(f"{result['checkpoint']}  {'DAMAGED' if result['damage'] else 'good'}")
         for damage in result["damage"]:
-            print(f"    {damage['what']}")
+            output.say(f"    {damage['what']}")
     for problem in problems:
-        print(f"{problem['path']}  DAMAGED\n    {problem['what']}")
+        output.say(f"{problem['path']}  DAMAGED")
+        output.say(f"    {problem['what']}")
     return DAMAGE if damaged else 0
 
 
@@ -73,7 +73,7 @@ def _damage(store: Any, found: Any) -> list[dict[str, str]]:
     try:
         manifest, _ = store.read(found)
     except (DamageError, StorageError) as e:
-        return [{"path": getattr(e, "path", ""), "leaf": "", "what": str(e)}]
+        return [{"path": getattr(e, "path", ""), "leaf": "", "what": e.args[0]}]
     total = sum(leaf.size_bytes for leaf in manifest.leaves) + sum(f.size_bytes for f in manifest.files)
     with store.source(manifest) as source, output.progress(total, found.name.format()) as told:
         return [{"path": d.path, "leaf": d.leaf, "what": d.what} for d in source.damages(told)]
@@ -87,13 +87,17 @@ def _problems_of_store(store: Any) -> list[dict[str, str]]:
 
     problems = []
     try:
-        catalog.read_store(store.backend)
+        named = catalog.read_store(store.backend)["store"]
+        if named != store.id:
+            problems.append({"path": STORE, "what": f"{STORE} says {named}: it belongs to another store"})
     except FileNotFoundError:
         problems.append({"path": STORE, "what": f"{STORE} is gone"})
     except DamageError as e:
-        problems.append({"path": STORE, "what": str(e)})
+        problems.append({"path": STORE, "what": e.args[0]})
     for log in store.attempts(metrics=True):
         if log.damaged:
-            what = f"{log.damaged} lines are not what was written; checkpoints do not depend on them"
+            what = f"{log.damaged} lines are not what was written, or not in their place: they are not heard"
             problems.append({"path": journal_path(log.attempt), "what": what})
+        elif not log.is_of(store.id):
+            problems.append({"path": journal_path(log.attempt), "what": "it belongs to another store"})
     return problems

@@ -34,11 +34,11 @@ def _arm() -> None:
     nth = int(os.environ.get("OUTLAST_DEMO_KILL_IN_WRITE", "0"))
     if not nth:
         return
-    from outlast.backends import posix
+    from outlast.backends import paths
     from outlast.testing import CountedCalls, Fault
 
     fault = Fault(at=nth, signal=signal.SIGKILL, when="torn", only=("write",))
-    vars(posix)["Syscalls"] = lambda: CountedCalls(fault)
+    vars(paths)["Syscalls"] = lambda: CountedCalls(fault)
 
 
 if __name__ == "__main__":

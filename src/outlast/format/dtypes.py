@@ -28,7 +28,7 @@ _TIME = re.compile(rf"(?:datetime64|timedelta64){_UNIT}")
 _TEXT = re.compile(r"([SUV])(0|[1-9][0-9]{0,9})")
 _FIELD = re.compile(rf"[<|](?:(b1|[iu][1248]|f[248]|c8|c16)|[mM]8(?:{_UNIT})?|([SUV])(0|[1-9][0-9]{{0,9}}))", re.ASCII)
 _STRUCT = "struct:"
-_MAX_NAME_CHARS = 1 << 20
+_MAX_NAME_CHARS = 1 << 16
 _MAX_ITEM_BYTES = (1 << 31) - 1
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Node = Any  # a JSON value as spec/store-v1.md, "Nodes", defines it
+
+
+class Box(NamedTuple):
+    """A box of the array that a leaf, or the boxes of a path, make up."""
+
+    path: str
+    offset: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +53,29 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """How the chunks of a leaf are stored: each by itself, one behind the other.
+
+    Args:
+        name: of the compression, `zstd`.
+        width: the bytes of items so long were regrouped before; 1: they were not.
+        sizes: the stored length of each chunk. Its own length: it is stored as it is.
+    """
+
+    name: str
+    width: int
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A leaf as the manifest records it. Chunk k covers the leaf's bytes [k, k+1) * chunk_bytes."""
+    """A leaf as the manifest records it. Chunk k covers the leaf's bytes [k, k+1) * chunk_bytes.
+
+    Args:
+        size_bytes: of what was saved.
+        extents: where what is stored of it lies: itself, or what `codec` made of it.
+        chunks: the digests of what was saved.
+    """
 
     path: str
     dtype: str
@@ -57,6 +86,12 @@ class Leaf:
     rank: int = 0
     global_shape: tuple[int, ...] | None = None
     offset: tuple[int, ...] | None = None
+    codec: Codec | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        """Return how many bytes are stored of it."""
+        return self.size_bytes if self.codec is None else sum(self.codec.sizes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +118,12 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The table of a checkpoint; publishing it is the commit."""
+    """The table of a checkpoint; publishing it is the commit.
+
+    Args:
+        requires: the features that a reader must know (`features`).
+        is_signed: it was read from a file that carries a signature. What is written is signed by who writes it.
+    """
 
     store: str
     step: int
@@ -102,3 +142,4 @@ class Manifest:
     ranks: int = 1
     digest: str = "xxh3-128"
     requires: tuple[str, ...] = ()
+    is_signed: bool = field(default=False, compare=False)

@@ -22,6 +22,7 @@ _SURE_CHARS = MAX_TEXT_BYTES // 4  # so many characters fit, whatever they are
 _INT = re.compile(r"0|-?[1-9][0-9]{0,4095}")
 _HEX = re.compile(r"[0-9a-f]*")
 _PAIR = 2
+_PLAIN_KEYS = (str, int)  # not true and 1.0, which are equal to 1 and other keys
 
 Leaves = Mapping[str, Leaf]
 Check = Callable[[dict[str, Any], Leaves], Iterable[Node]]  # checks a node's members, returns the nodes in it
@@ -82,8 +83,13 @@ def _check_plain(value: Any) -> None:
 def _check_text(value: Any) -> None:
     if not isinstance(value, str):
         raise DamageError(f"{short(value)} stands where a string is expected")
-    if len(value) > _SURE_CHARS and len(value.encode(errors="replace")) > MAX_TEXT_BYTES:
+    if is_long(value):
         raise DamageError(f"the string {short(value)} is longer than {MAX_TEXT_BYTES} bytes")
+
+
+def is_long(text: str) -> bool:
+    """Whether a string is longer than the format allows, in UTF-8."""
+    return len(text) > _SURE_CHARS and len(text.encode(errors="replace")) > MAX_TEXT_BYTES
 
 
 def _texts(*names: str) -> Check:
@@ -125,7 +131,8 @@ def _array(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
         raise DamageError(f"leaf {leaf.path}: requires_grad is neither true nor false")
     if node.get("resized", True) is not True:
         raise DamageError(f"leaf {leaf.path}: resized is {short(node['resized'])}, expected true or no such member")
-    _check_order(node.get("order", list(range(len(leaf.shape)))), leaf)
+    if "order" in node:
+        _check_order(node["order"], leaf)
     return ()
 
 
@@ -168,12 +175,27 @@ def _items(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:  # noqa: ARG
 
 
 def _pairs(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:
-    pairs = _items(node, leaves)
+    pairs = list(_items(node, leaves))
     if not all(isinstance(pair, (list, tuple)) and len(pair) == _PAIR for pair in pairs):
         raise DamageError("a dict's items are not pairs of a key and a value")
-    if len({repr(key) for key, _ in pairs}) != len(node["items"]):
+    for key, _ in pairs:
+        _check_key(key)
+    if len({key if type(key) in _PLAIN_KEYS else (repr(key),) for key, _ in pairs}) != len(pairs):
         raise DamageError("a key of a dict stands twice")
     return pairs
+
+
+def _check_key(key: Node) -> None:
+    """Refuse keys with dicts in them: no such key can be, and each level would look at all that are deeper."""
+    stack = [key] if isinstance(key, (dict, list, tuple)) else []
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            if node.get("$") == "dict":
+                raise DamageError("a key of a dict holds a dict")
+            stack.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            stack.extend(node)
 
 
 def _duration(node: dict[str, Any], leaves: Leaves) -> Iterable[Node]:  # noqa: ARG001

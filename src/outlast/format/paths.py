@@ -6,7 +6,6 @@ Segments are unique among siblings and "/" occurs only between them, so a path i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -58,7 +57,9 @@ def _percent(match: re.Match[str]) -> str:
 def _shortened(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
-    return f"{text[:_KEPT]}~{hashlib.blake2s(text.encode(), digest_size=8).hexdigest()}"
+    from hashlib import blake2s
+
+    return f"{text[:_KEPT]}~{blake2s(text.encode(), digest_size=8).hexdigest()}"
 
 
 def _untaken(name: str, taken: set[str]) -> str:

@@ -7,7 +7,7 @@ from reprlib import repr as short
 from typing import Any
 
 from outlast.errors import DamageError
-from outlast.format.model import Extent, Leaf, Part, StoredFile
+from outlast.format.model import Codec, Extent, Leaf, Part, StoredFile
 
 INT_LIMIT = 1 << 63
 _PART = {"path", "rank", "bytes", "header_bytes", "header_digest"}
@@ -15,6 +15,7 @@ _LEAF = {"path", "dtype", "shape", "bytes", "rank", "extents", "chunks"}
 _BOX = _LEAF | {"global_shape", "offset"}
 _FILE = {"component", "path", "at", "bytes", "chunks"}
 _EXTENT_MEMBERS = 3
+_CODEC_MEMBERS = 3
 
 
 def part(row: Any) -> Part:
@@ -31,7 +32,8 @@ def part(row: Any) -> Part:
 
 def leaf(row: Any) -> Leaf:
     is_box = isinstance(row, dict) and ("offset" in row or "global_shape" in row)
-    _members(row, _BOX if is_box else _LEAF, "a leaf")
+    is_packed = isinstance(row, dict) and "codec" in row
+    _members(row, (_BOX if is_box else _LEAF) | ({"codec"} if is_packed else set()), "a leaf")
     path = string(row["path"], "a leaf's path")
     where = f"leaf {path[:200]}"
     return Leaf(
@@ -44,6 +46,7 @@ def leaf(row: Any) -> Leaf:
         rank=integer(row["rank"], where),
         global_shape=_integers(row["global_shape"], where) if is_box else None,
         offset=_integers(row["offset"], where) if is_box else None,
+        codec=_codec(row["codec"], where) if is_packed else None,
     )
 
 
@@ -81,6 +84,8 @@ def leaf_row(one: Leaf) -> dict[str, Any]:
     }
     if one.offset is not None or one.global_shape is not None:
         row |= {"global_shape": one.global_shape, "offset": one.offset}
+    if one.codec is not None:
+        row["codec"] = (one.codec.name, one.codec.width, one.codec.sizes)
     return row
 
 
@@ -128,6 +133,12 @@ def _extent(row: Any, where: str) -> Extent:
     if not isinstance(row, list) or len(row) != _EXTENT_MEMBERS:
         raise DamageError(f"{where}: an extent is not [part, offset, bytes]")
     return Extent(part=integer(row[0], where), at=integer(row[1], where), size_bytes=integer(row[2], where, 1))
+
+
+def _codec(row: Any, where: str) -> Codec:
+    if not isinstance(row, list) or len(row) != _CODEC_MEMBERS:
+        raise DamageError(f"{where}: its codec is not [name, width, sizes]")
+    return Codec(name=string(row[0], where), width=integer(row[1], where), sizes=_integers(row[2], where))
 
 
 def _members(row: Any, expected: Collection[str], what: str) -> None:

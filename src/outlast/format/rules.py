@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Sequence
 from reprlib import repr as short
 
 from outlast.errors import DamageError
-from outlast.format import nodes
-from outlast.format.digest import NAME, are_digests, is_digest
+from outlast.format import codecs, features, nodes, ranks
+from outlast.format.digest import KNOWN, SIGNABLE, are_digests, is_digest
 from outlast.format.dtypes import itemsize
-from outlast.format.model import Extent, Leaf, Manifest, Part, StoredFile
+from outlast.format.model import Codec, Extent, Leaf, Manifest, Part, StoredFile
 from outlast.format.names import ATTEMPT_LIMIT, STEP_LIMIT, CheckpointName, check_relative, part_rank
-from outlast.format.places import by_path
+from outlast.format.places import by_path, check_lengths
 from outlast.format.rows import INT_LIMIT
 from outlast.format.safetensors import MAX_HEADER_BYTES
 
@@ -42,20 +42,28 @@ def check(manifest: Manifest) -> None:
     _check_different("file", [(file.component, file.path) for file in manifest.files])
     _check_extents(manifest)
     _check_boxes(manifest.leaves)
-    leaves = {leaf.path: leaf for leaf in manifest.leaves}
+    leaves = ranks.leaves_of({leaf.path: leaf for leaf in manifest.leaves}, None)
     if not isinstance(manifest.tree, dict) or "$" in manifest.tree:
         raise DamageError("tree is not a table of components")
-    if nodes.check(manifest.tree, leaves):
-        by_path(manifest.tree)
-    if nodes.check(manifest.position, leaves):
+    has_ties = nodes.check({name: ranks.flat(node, manifest.ranks) for name, node in manifest.tree.items()}, leaves)
+    check_lengths(manifest.tree)
+    if has_ties:
+        by_path(ranks.tree_of(manifest.tree, 0))  # those of another rank when they are asked for
+    if nodes.check(ranks.flat(manifest.position, manifest.ranks), leaves):
         raise DamageError("position holds a node of the kind 'same', which has its place in the tree alone")
 
 
 def _check_head(manifest: Manifest) -> None:
     if not is_digest(manifest.store):
         raise DamageError(f"store is {short(manifest.store)}, expected 32 hex digits")
-    if manifest.digest != NAME:
-        raise DamageError(f"digest is {short(manifest.digest)}, expected {NAME}")
+    if manifest.digest not in KNOWN:
+        raise DamageError(f"digest is {short(manifest.digest)}, expected one of {', '.join(sorted(KNOWN))}")
+    if manifest.is_signed and manifest.digest not in SIGNABLE:
+        expected = " or ".join(sorted(SIGNABLE))
+        raise DamageError(f"it is signed, and its digest is {manifest.digest}, expected {expected}")
+    used = features.used(manifest.digest, manifest.leaves, manifest.tree, manifest.position)
+    if sorted(manifest.requires) != sorted(used):
+        raise DamageError(f"it requires {short(list(manifest.requires))}, and uses {list(used)}")
     if not _CREATED.fullmatch(manifest.created):
         raise DamageError(f"created is {short(manifest.created)}, expected a time in UTC, ISO 8601")
     for name, value, least, limit in (
@@ -79,7 +87,7 @@ def _check_part(part: Part, manifest: Manifest) -> None:
         raise DamageError(f"{part.path}: rank {part.rank} of {manifest.ranks} does not fit its name")
     if not _HEADER_PREFIX_BYTES < part.header_bytes <= min(part.size_bytes, MAX_HEADER_BYTES + _HEADER_PREFIX_BYTES):
         raise DamageError(f"{part.path}: a header of {part.header_bytes} bytes in a file of {part.size_bytes}")
-    if part.header_bytes % _ALIGN or not is_digest(part.header_digest):
+    if part.header_bytes % _ALIGN or not is_digest(part.header_digest, manifest.digest):
         raise DamageError(f"{part.path}: its header's length is no multiple of 8, or its digest has no such form")
 
 
@@ -94,10 +102,13 @@ def _below_checkpoint(path: str, manifest: Manifest) -> str:
 
 
 def _check_leaf(leaf: Leaf, manifest: Manifest) -> None:
-    if not leaf.path or len(leaf.path.encode(errors="replace")) > nodes.MAX_TEXT_BYTES:
+    if not leaf.path or nodes.is_long(leaf.path):
         raise DamageError(f"a leaf has the path {short(leaf.path)}: empty, or longer than {nodes.MAX_TEXT_BYTES} bytes")
     if len(leaf.shape) > MAX_DIMENSIONS:
         raise _wrong(leaf, f"it has {len(leaf.shape)} dimensions, the limit is {MAX_DIMENSIONS}")
+    whose = ranks.owner(leaf.path)
+    if whose is not None and whose[0] != leaf.rank:
+        raise _wrong(leaf, f"it stands as that of rank {whose[0]}, and is of rank {leaf.rank}")
     item = itemsize(leaf.dtype)
     if math.prod(leaf.shape) * item != leaf.size_bytes:
         raise _wrong(leaf, f"{leaf.size_bytes} bytes do not fit dtype {leaf.dtype[:60]} and shape {list(leaf.shape)}")
@@ -107,11 +118,27 @@ def _check_leaf(leaf: Leaf, manifest: Manifest) -> None:
         raise _wrong(leaf, f"shape {list(leaf.shape)} of dtype {leaf.dtype}, expected one dimension")
     if leaf.rank >= manifest.ranks:
         raise _wrong(leaf, f"rank {leaf.rank} of {manifest.ranks}")
-    if sum([extent.size_bytes for extent in leaf.extents]) != leaf.size_bytes:
-        raise _wrong(leaf, f"its extents do not add up to {leaf.size_bytes} bytes")
+    if leaf.codec is not None:
+        _check_codec(leaf, leaf.codec, manifest.chunk_bytes)
+    if sum([extent.size_bytes for extent in leaf.extents]) != leaf.stored_bytes:
+        raise _wrong(leaf, f"its extents do not add up to {leaf.stored_bytes} bytes")
     for extent in leaf.extents:
         _check_extent(extent, leaf, manifest.parts)
-    _check_chunks(f"leaf {leaf.path[:200]}", leaf.chunks, leaf.size_bytes, manifest.chunk_bytes)
+    _check_chunks(leaf, leaf.size_bytes, manifest)
+
+
+def _check_codec(leaf: Leaf, codec: Codec, chunk_bytes: int) -> None:
+    if codec.name != codecs.ZSTD or codec.width not in codecs.WIDTHS:
+        raise _wrong(leaf, f"its codec is {short(codec.name)} of width {codec.width}, which is none")
+    count = -(-leaf.size_bytes // chunk_bytes)
+    if not count or len(codec.sizes) != count or chunk_bytes > codecs.MAX_CHUNK_BYTES:
+        raise _wrong(leaf, f"{len(codec.sizes)} stored lengths of {count} chunks of {chunk_bytes} bytes")
+    lengths = codecs.chunk_lengths(leaf.size_bytes, chunk_bytes, count)
+    if lengths[0] % codec.width or lengths[-1] % codec.width:
+        raise _wrong(leaf, f"its chunks are not of whole items of {codec.width} bytes")
+    for size, length in zip(codec.sizes, lengths, strict=True):
+        if not size <= length <= size * codecs.MAX_RATIO:
+            raise _wrong(leaf, f"a chunk of {length} bytes is stored as {size}")
 
 
 def _wrong(leaf: Leaf, what: str) -> DamageError:
@@ -126,12 +153,16 @@ def _check_extent(extent: Extent, leaf: Leaf, parts: Sequence[Part]) -> None:
         raise _wrong(leaf, f"bytes {extent.at} to {extent.at + extent.size_bytes} are outside the data of {part.path}")
 
 
-def _check_chunks(where: str, chunks: tuple[str, ...], size_bytes: int, chunk_bytes: int) -> None:
-    expected = -(-size_bytes // chunk_bytes)
-    if len(chunks) != expected:
-        raise DamageError(f"{where}: {len(chunks)} digests, expected {expected}")
-    if not are_digests(chunks):
-        raise DamageError(f"{where}: a digest is not 32 hex digits")
+def _check_chunks(one: Leaf | StoredFile, size_bytes: int, manifest: Manifest) -> None:
+    expected = -(-size_bytes // manifest.chunk_bytes)
+    if len(one.chunks) != expected:
+        raise DamageError(f"{_name(one)}: {len(one.chunks)} digests, expected {expected}")
+    if not are_digests(one.chunks, manifest.digest):
+        raise DamageError(f"{_name(one)}: a digest does not have the form of {manifest.digest}")
+
+
+def _name(one: Leaf | StoredFile) -> str:
+    return f"leaf {one.path[:200]}" if isinstance(one, Leaf) else one.at
 
 
 def _check_file(file: StoredFile, manifest: Manifest) -> None:
@@ -142,7 +173,7 @@ def _check_file(file: StoredFile, manifest: Manifest) -> None:
     if folder != "files" or not component or path != file.path:
         raise DamageError(f"{file.at[:200]} is not at files/COMPONENT/{file.path[:200]} of a checkpoint")
     nodes.check(file.component, {})
-    _check_chunks(file.at, file.chunks, file.size_bytes, manifest.chunk_bytes)
+    _check_chunks(file, file.size_bytes, manifest)
 
 
 def _check_different(what: str, found: Collection[object]) -> None:

@@ -19,11 +19,12 @@ _LIMIT = 1 << 63
 
 
 def header(
-    leaves: Sequence[tuple[str, str, tuple[int, ...], int]], metadata: Mapping[str, str]
+    leaves: Sequence[tuple[str, str, tuple[int, ...], int]], metadata: Mapping[str, str], align: int = _ALIGN
 ) -> tuple[bytes, list[int]]:
     """Return a header for leaves (name, dtype, shape, bytes), and where each leaf begins in the file.
 
     A name that stands twice (boxes of one array) or means something else gets a suffix: `w`, `w~2`, `w~3`.
+    The first leaf begins at a multiple of `align`, itself one of 8.
 
     Raises:
         CaptureError: a dtype that the format does not know, or too many leaves for one file.
@@ -42,7 +43,7 @@ def header(
     if not metadata:
         del table[_METADATA]
     text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
-    text += b" " * (-len(text) % _ALIGN)
+    text += b" " * (-(len(text) + _LENGTH_BYTES) % align)
     if len(text) > MAX_HEADER_BYTES:
         raise CaptureError(
             f"{len(leaves)} leaves need a header of {len(text)} bytes, safetensors allows {MAX_HEADER_BYTES}",

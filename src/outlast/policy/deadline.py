@@ -9,6 +9,8 @@ from __future__ import annotations
 from outlast.units import format_duration
 
 MARGIN_S = 1.0
+LEAD_S = 120.0  # where no save was measured yet
+_LEAST_LEAD_S = 30.0
 _SHARE = 0.1  # of a short window: a margin or an assumed save must not take it all
 _ASSUMED_BYTES_PER_S = 100e6
 _ASSUMED_LEAST_S = 1.0
@@ -40,3 +42,15 @@ def last_call(left_s: float, *, save_s: float, step_s: float, margin_s: float = 
         f"the deadline is {format_duration(max(0.0, left_s))} away; a save ({format_duration(save_s)}), a step "
         f"({format_duration(step_s)}) and a margin ({format_duration(margin_s)}) need {format_duration(needed_s)}"
     )
+
+
+def lead_s(save_s: float, step_s: float) -> float:
+    """Return how long before a job's end it should be told, by whom can only say it once.
+
+    Twice what a step, a save of the usual kind and the way out take: both vary, and to be early costs next to nothing.
+
+    Args:
+        save_s: a high quantile of the time that a save takes until it is durable.
+        step_s: the time of a step.
+    """
+    return max(_LEAST_LEAD_S, 2 * (save_s + step_s + MARGIN_S))

@@ -17,7 +17,7 @@ from outlast.format.model import Node
 from outlast.run import draws, loader, marks
 from outlast.run.packing import pack, unpack
 from outlast.run.position import Loop
-from outlast.run.shield import shielded
+from outlast.run.shield import starting_workers
 
 
 def resume(
@@ -97,8 +97,8 @@ def _sequence(
         source, is_other = marks.check(source, loop.extra.get("mark"), loop.path)
         if is_other:
             warn(f"loop {loop.path} is over other numbers than at the save: going on with those of the save")
-    else:
-        loop.extra["mark"] = marks.mark(source)
+    elif not marks.is_quick(source):
+        loop.extra["mark"] = marks.mark(source)  # once: it may take long
     if hasattr(source, "__len__") and len(source) < loop.start:
         raise _too_short(loop, len(source))
     fetch = _Fetching(source, loop)
@@ -141,11 +141,13 @@ class _Fetching:
         return item
 
     def _is_wanted(self) -> bool:
-        return bool(self._sources) and (self._loop.holds_loops or not self._loop.done)
+        return bool(self._sources) and (self._loop.reads_ahead or self._loop.holds_loops or not self._loop.done)
 
     def _dump(self) -> dict[str, Node]:
-        under_way = self._delivered > self._loop.done and self._before
-        return {"before": draws.packed(self._before)} if under_way and self._before else {}
+        found: dict[str, Node] = {"mark": marks.mark(self._source)} if marks.is_quick(self._source) else {}
+        if self._delivered > self._loop.done and self._before:
+            found["before"] = draws.packed(self._before)
+        return found
 
 
 # -- objects that know where they are --------------------------------------------------------------------
@@ -172,14 +174,20 @@ def _stateful(
     told = source if _is_stateful(source) else _stateful_stream(source)
     delivered, is_open = loop.done, True
     iterator: Iterator[Any] = iter(())
+    before: Node = None  # the item that is read ahead
 
     def tell() -> Node:
+        if before is not None and delivered > loop.done:
+            return before
         if is_open and delivered > loop.done:
             raise UsageError(
                 f"loop {loop.path}: a save inside of its pass needs the item again, and a "
                 f"{type(told).__name__} cannot go back by one",
                 hint="do not put a loop of the run inside this one",
             )
+        return now()
+
+    def now() -> Node:
         state = pack(told.state_dict(), f"{loop.path}: state_dict()")
         return {"state": state, "ended": _has_ended(iterator)}
 
@@ -194,11 +202,17 @@ def _stateful(
         if not loop.was_restored:
             draws.move_on()
         present = draws.take(draws.shared())
-        with shielded(loader.start_method(source)):
+        with starting_workers(source):
             iterator = iter(source)
         draws.put_back(draws.shared(), present)  # after load_state_dict, setting up may draw more, or less
-        for item in loader.deliver(iterator, notice_pending):
-            delivered += 1
+        items = loader.deliver(iterator, notice_pending)
+        while True:
+            here = now() if loop.reads_ahead else None
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            before, delivered = here, delivered + 1
             yield item
     finally:
         is_open = False
@@ -224,15 +238,16 @@ def _iterable(
     """Read from the beginning, with the generators as they were then."""
     delivered = loop.done
     mark = mark_before = 0  # of the items delivered, and without the one under way
+    sources = draws.shared()
+    present = draws.take(sources)
+    began = None if loop.was_restored else present
     loop.at_dump = lambda: {
         "under_way": delivered > loop.done,
         "mark": mark_before if delivered > loop.done else mark,
+        **({} if began is None else {"rng": draws.packed(began)}),
     }
-    sources = draws.shared()
-    present = draws.take(sources)
     under_way: list[Any] = []
     if not loop.was_restored:
-        loop.extra["rng"] = draws.packed(present)
         iterator = iter(source)
     else:
         warn(_slow(source, loop))

@@ -30,6 +30,9 @@ class Keeper:
         events: where trouble is said.
         control: the supervisor's folder, if there is one.
         flush: called now and then, to bring the metrics to the journal.
+        moved: told of the deadline, in seconds since the epoch or None, when the supervisor has learnt another one.
+        hears_store: listens to the requests in the store: one rank does, for all.
+        also: called as often as signals are looked for.
 
     Attributes:
         wants_save: somebody asked for a save.
@@ -44,10 +47,15 @@ class Keeper:
         events: Events,
         control: Control | None,
         flush: Callable[[], None],
+        moved: Callable[[float | None], None],
+        hears_store: bool = True,
+        also: Callable[[], None] | None = None,
     ) -> None:
         self.wants_save = False
         self._store, self._lease, self._notice, self._events = store, lease, notice, events
-        self._control, self._flush = control, flush
+        self._control, self._flush, self._moved = control, flush, moved
+        self._hears_store, self._also = hears_store, also
+        self._deadline: tuple[float | None] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="outlast-keeper", daemon=True)
         self._trouble = ""
@@ -67,9 +75,12 @@ class Keeper:
             since_listen += _BEAT_S
             self._hear_signals()
             self._hear_supervisor()
+            if self._also:
+                self._also()
             if since_listen >= _LISTEN_S:
                 since_listen = 0.0
-                self._guarded(self._hear_store)
+                if self._hears_store:
+                    self._guarded(self._hear_store)
                 self._guarded(self._flush)
             if since_beat >= HEARTBEAT_S:
                 since_beat = 0.0
@@ -90,6 +101,10 @@ class Keeper:
         reason = self._control.stop_reason()
         if reason is not None:
             self._notice.give(reason)
+        deadline = self._control.moved_deadline()
+        if deadline is not None and deadline != self._deadline:
+            self._deadline = deadline
+            self._moved(deadline[0])
         if self._control.take_save():
             self.wants_save = True
 
@@ -114,7 +129,7 @@ class Keeper:
         """Do a piece of storage work; say trouble once, for it may pass and the loop must not die of it."""
         try:
             work()
-        except OutlastError as e:
+        except (OutlastError, MemoryError) as e:
             if str(e) != self._trouble:
                 self._trouble = str(e)
                 self._events.warn(f"heartbeat: {e}")

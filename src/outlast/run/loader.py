@@ -35,7 +35,7 @@ from outlast.run import draws, marks
 from outlast.run.order import Order, Replay
 from outlast.run.packing import pack, unpack
 from outlast.run.position import Loop
-from outlast.run.shield import shielded
+from outlast.run.shield import EndsWithUs, starting_workers
 
 _NOTICE_WAIT_S = 1.0
 _DEATH_WAIT_S = 0.2
@@ -78,12 +78,6 @@ def enter(
         yield from epoch.go_on(warn)
 
 
-def start_method(loader: Any) -> str | None:
-    """Return how a loader starts its workers, if it says so."""
-    context = getattr(loader, "multiprocessing_context", None)
-    return None if context is None else str(context.get_start_method())
-
-
 def deliver(iterator: Iterator[Any], notice_pending: Callable[[], bool]) -> Iterator[Any]:
     """Yield from a loader's iterator; end its workers when that is over or left."""
     _remember(iterator)
@@ -99,6 +93,34 @@ def deliver(iterator: Iterator[Any], notice_pending: Callable[[], bool]) -> Iter
     finally:
         if not getattr(iterator, "_persistent_workers", False):
             end_workers(iterator)
+
+
+def protect_all() -> Callable[[], None]:
+    """Have the workers of every loader not hear the notice, as those of `enter` do not; return the undoing.
+
+    For loaders that nobody gives to us: of a validation, say.
+    """
+    torch = sys.modules.get("torch")
+    cls = None if torch is None else torch.utils.data.DataLoader
+    own = getattr(cls, "_get_iterator", None)
+    if cls is None or own is None:
+        return lambda: None
+
+    def get_iterator(loader: Any) -> Any:
+        if not loader.num_workers or isinstance(loader.worker_init_fn, EndsWithUs):
+            return own(loader)  # nothing to protect, or it is done already
+        with starting_workers(loader):
+            iterator = own(loader)
+        _remember(iterator)
+        return iterator
+
+    cls._get_iterator = get_iterator
+
+    def undo() -> None:
+        if cls._get_iterator is get_iterator:
+            cls._get_iterator = own
+
+    return undo
 
 
 def end_workers(iterator: Any) -> None:
@@ -128,6 +150,8 @@ class _Epoch:
             self._owned |= draws.owned(loader.dataset, "dataset")
         self._all = {**draws.shared(), **self._owned}
         self._delivered = loop.done
+        self._began: draws.States = {}  # where the generators were as the epoch began
+        self._saved_rng: Node = None  # the same, of an epoch that began in an earlier attempt
         self._come_back()
 
     def _come_back(self) -> None:
@@ -155,11 +179,8 @@ class _Epoch:
 
     def fresh(self) -> Iterator[Any]:
         """Begin the epoch."""
-        self._loop.extra.update(
-            rng=draws.packed(draws.take(self._sources())),
-            seed=self._seed(),
-            data=marks.data_mark(self._loader.dataset),
-        )
+        self._began = draws.take(self._sources())
+        self._loop.extra.update(seed=self._seed(), data=marks.data_mark(self._loader.dataset))
         order = self._order(None)
         yield from self._batches(order, self._open(order))
 
@@ -169,7 +190,7 @@ class _Epoch:
         if saved["under_way"] and "before" not in saved and not self._loader.num_workers:
             warn(f"loop {loop.path}: the batch under way at the save is read again with other random choices")
         if saved["exhausted"] and saved["drawn"] == loop.done:
-            loop.at_dump = lambda: {key: saved[key] for key in ("under_way", "drawn", "checksum", "exhausted")}
+            loop.at_dump = lambda: {key: saved[key] for key in ("under_way", "rng", "drawn", "checksum", "exhausted")}
             return
         before = draws.unpacked(saved["before"]) if "before" in saved else None
         present = draws.take(self._all)
@@ -220,6 +241,7 @@ class _Epoch:
     def _dump(self, order: Order) -> dict[str, Node]:
         under_way = self._delivered > self._loop.done
         node: dict[str, Node] = {"under_way": under_way}
+        node["rng"] = draws.packed(self._began) if self._saved_rng is None else self._saved_rng
         if is_stream(self._loader):
             return node
         if under_way and order.before is not None:
@@ -229,7 +251,8 @@ class _Epoch:
     def _take_saved(self) -> dict[str, Node]:
         """Return what was saved, and keep with the loop what stays true all along the epoch."""
         saved = self._loop.extra
-        self._loop.extra = {key: saved[key] for key in ("kind", "rng", "seed", "data")}
+        self._loop.extra = {key: saved[key] for key in ("kind", "seed", "data")}
+        self._saved_rng = saved["rng"]
         marks.check_data(self._loader.dataset, saved["data"], self._loop.path)
         return saved
 
@@ -242,7 +265,7 @@ class _Epoch:
             sources=self._all,
             in_workers=self._loader.num_workers > 0,
             replay=replay,
-            wants_before=lambda: loop.holds_loops or not loop.done,
+            wants_before=lambda: loop.reads_ahead or loop.holds_loops or not loop.done,
         )
         return order
 
@@ -297,7 +320,7 @@ def _copy(loader: Any, order: Order) -> Any:
 
 
 def _iterate(loader: Any, order: Order) -> Iterator[Any]:
-    with shielded(start_method(loader)):
+    with starting_workers(loader):
         iterator: Iterator[Any] = iter(loader)
         if order.is_begun:
             return iterator

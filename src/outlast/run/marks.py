@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from outlast.errors import MismatchError
@@ -21,6 +22,7 @@ _MOST_KEPT = 20_000
 _MOST_NESTED = 5_000  # numbers in sequences of sequences: they take more room
 _SAMPLES = 256
 _MOST_BYTES = 64 << 20
+_QUICK_BYTES = 8 << 20
 _ITEM_BYTES = 4096
 _PLAIN = (int, float, complex, str, bytes, type(None))
 
@@ -76,7 +78,7 @@ def data_mark(dataset: Any) -> Node:
             found = zlib.crc32(numbers.tobytes() if numbers is not None else b"", found)
         for tensor in getattr(dataset, "tensors", ()):
             if is_array(tensor) and len(tensor):
-                found = zlib.crc32(str(_array_checksum(tensor)).encode(), found)
+                found = zlib.crc32(str(_known_checksum(tensor)).encode(), found)
         dataset = getattr(dataset, "dataset", None)
     return found
 
@@ -94,6 +96,11 @@ def item_mark(item: Any, before: int) -> int:
     """Return the checksum of a stream after one more item; what cannot be told quickly is left out."""
     raw = _raw(item)
     return before if raw is None else zlib.crc32(raw, before)
+
+
+def is_quick(source: Any) -> bool:
+    """Say whether a mark is soon made, so that each save can make it: of a list, a tuple, a smaller array."""
+    return type(source) in (list, tuple) or (is_array(source) and source.nbytes <= _QUICK_BYTES)
 
 
 def is_known(source: Any) -> bool:
@@ -171,12 +178,30 @@ def _checksum(source: Any, length: int) -> int:
     return found
 
 
+def _known_checksum(tensor: Any) -> int:
+    """Return the checksum of data that are looked at in each epoch: again only where PyTorch counts a change."""
+    version = None if getattr(tensor, "is_inference", bool)() else getattr(tensor, "_version", None)
+    known = _known.get(id(tensor))
+    if known is not None and known[0]() is tensor and known[1] == version:
+        return known[2]
+    found = _array_checksum(tensor)
+    if version is not None:
+        key = id(tensor)
+        _known[key] = weakref.ref(tensor, lambda _: _known.pop(key, None)), version, found
+    return found
+
+
+_known: dict[int, tuple[Callable[[], object], int, int]] = {}
+
+
 def _array_checksum(values: Any) -> int:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
-        values = values.detach().reshape(len(values), -1)[:, :_SAMPLES].to("cpu", torch.float64).numpy()
-    step = max(1, values.nbytes // _MOST_BYTES)
-    return zlib.crc32(values[::step].tobytes(), zlib.crc32(str(values.dtype).encode()))
+        rows = values.detach().reshape(len(values), -1)[:, :_SAMPLES]
+        values = rows[:: max(1, 8 * rows.numel() // _MOST_BYTES)].to("cpu", torch.float64).numpy()
+    else:
+        values = values[:: max(1, values.nbytes // _MOST_BYTES)]
+    return zlib.crc32(values.tobytes(), zlib.crc32(str(values.dtype).encode()))
 
 
 def _raw(item: Any, depth: int = 0) -> bytes | None:

@@ -10,6 +10,8 @@ from outlast.errors import OutlastError, UsageError
 from outlast.store import Journal
 from outlast.store.journal import METRICS
 
+_ROWS_A_LINE = 4096
+
 
 class Metrics:
     """Collects what `run.log` is given. `latest` holds the last value of each name."""
@@ -44,16 +46,17 @@ class Metrics:
         self._latest = dict(values)
 
     def flush(self) -> None:
-        """Bring what has been logged to the journal, as one line."""
+        """Bring what has been logged to the journal, in lines that are short enough for any reader."""
         with self._lock:
             rows, self._rows = self._rows, []
-        if rows:
-            plain = [[step, {n: _plain(v) for n, v in row.items()}] for step, row in rows]
+        while rows:
+            batch, rows = rows[:_ROWS_A_LINE], rows[_ROWS_A_LINE:]
+            plain = [[step, {n: _plain(v) for n, v in row.items()}] for step, row in batch]
             try:
                 self._journal.record(METRICS, sync=False, rows=plain)
             except OutlastError:
                 with self._lock:
-                    self._rows[:0] = rows  # for the next time
+                    self._rows[:0] = batch + rows  # for the next time
                 raise
 
 

@@ -56,6 +56,7 @@ class Loop:
         done: completed passes.
         is_over: it was over before: there is nothing more to give.
         holds_loops: other loops were entered inside it.
+        reads_ahead: whoever drives it asks for an item before the pass of the one before is complete.
         was_restored: it was open when its checkpoint was saved.
         extra: JSON data that belongs to this loop and is saved with its position.
         at_dump: if set, called at each save; what it returns is saved beside `extra`.
@@ -66,13 +67,13 @@ class Loop:
 
     __slots__ = (
         "_closers", "_positions", "at_dump", "body", "done", "entry", "extra", "holds_loops", "is_over", "name", "path",
-        "since", "total", "was_restored",
+        "reads_ahead", "since", "total", "was_restored",
     )  # fmt: skip
 
     def __init__(self, positions: Positions, path: str, name: str, entry: int, total: int | None) -> None:
         self.path, self.name, self.entry, self.total = path, name, entry, total
         self.done = 0
-        self.is_over = self.was_restored = self.holds_loops = False
+        self.is_over = self.was_restored = self.holds_loops = self.reads_ahead = False
         self.extra: dict[str, Node] = {}
         self.at_dump: Callable[[], dict[str, Node]] | None = None
         self._positions = positions
@@ -89,14 +90,24 @@ class Loop:
         """The first pass to make; `total` if the loop is over."""
         return max(self.done, self.total or 0) if self.is_over else self.done
 
-    def advance(self) -> None:
-        """Count a completed pass. Loops inside that are still open are over with it.
+    def advance(self, passes: int = 1) -> None:
+        """Count a completed pass, or several that are one step. Loops inside that are still open are over with it.
 
         Raises:
             MismatchError: the checkpoint was saved in a loop inside this one that the program did not enter.
             UsageError: this loop is no longer open, because one around it has moved on.
         """
-        self._positions.advance(self)
+        positions, body = self._positions, self.body
+        if not positions.is_innermost(self):
+            positions.drop_inside(self)
+        if body.pending:
+            _check_entered(body, f"loop {self.path!r} moves on")
+        if positions.steps_done == self.since:
+            positions.steps_done += 1
+        self.done += passes
+        self.since = positions.steps_done
+        if body.entered or body.over:
+            self.body = Body()
 
     def finish(self) -> None:
         """The loop is over: it ran out. Entering it again in this pass of the loop around gives nothing more."""
@@ -215,23 +226,11 @@ class Positions:
         loop.done = done
         return True
 
-    def advance(self, loop: Loop) -> None:
-        """Count a completed pass: see `Loop.advance`."""
-        self._drop_inside(loop)
-        _check_entered(loop.body, f"loop {loop.path!r} moves on")
-        if self.steps_done == loop.since:
-            self.steps_done += 1
-        loop.done += 1
-        loop.since = self.steps_done
-        body = loop.body
-        if body.entered or body.over:
-            loop.body = Body()
-
     def close(self, loop: Loop) -> None:
         """Take a loop, and those still open inside it, from the stack: they are over."""
         if loop not in self._open:
             return
-        self._drop_inside(loop)
+        self.drop_inside(loop)
         self._open.pop()
         over = self._body.over
         over[loop.name] = max(over.get(loop.name, 0), loop.entry + 1)
@@ -283,8 +282,16 @@ class Positions:
     def _body(self) -> Body:
         return self._open[-1].body if self._open else self._root
 
-    def _drop_inside(self, loop: Loop) -> None:
-        """Close the loops inside `loop` that a reference kept open."""
+    def is_innermost(self, loop: Loop) -> bool:
+        """Whether no open loop is inside `loop`, which is open itself."""
+        return bool(self._open) and self._open[-1] is loop
+
+    def drop_inside(self, loop: Loop) -> None:
+        """Close the loops inside `loop` that a reference kept open.
+
+        Raises:
+            UsageError: it is no longer open.
+        """
         if loop not in self._open:
             raise UsageError(
                 f"loop {loop.path!r} is over, for the loop around it has moved on",

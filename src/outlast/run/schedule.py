@@ -17,6 +17,7 @@ from outlast.units import format_duration, parse_duration
 
 _QUANTILE = 0.95
 _LOST = ("killed", "failed")
+_EARLIER_S = 1e-3  # by so much sooner the sum is done exactly
 _RECENT = 5  # attempts whose saves say how long the next ones take
 
 
@@ -32,12 +33,15 @@ class Schedule:
     Attributes:
         size_bytes: the state's size, for a guess before the first save.
         plan: what is followed at present, with its reason.
+        last_call: why this is the last boundary at which a save fits before the deadline; None if it is not.
     """
 
     def __init__(
         self, every: str | int, *, deadline: float | None, clock: Clock, warn: Callable[[str], object]
     ) -> None:
         self.size_bytes = 0
+        self.last_call: str | None = None
+        self._monotonic = clock.monotonic
         self._every, self._clock = parse_every(every), clock
         given = deadline if deadline is not None else _number("OUTLAST_DEADLINE", float, "seconds since the epoch")
         self._deadline_s = self._to_monotonic(given, warn)
@@ -51,7 +55,9 @@ class Schedule:
         self._last_step = 0
         self._last_s = self._boundary_s = clock.monotonic()
         self._longest_s = 0.0
+        self._late_s = math.inf
         self.plan: Plan = plan(self._every, self._costs, self._rate)
+        self._arm()
 
     def learn(self, logs: tuple[AttemptLog, ...]) -> None:
         """Take the run's past into account: how often it was interrupted without notice, how long its saves took."""
@@ -63,25 +69,32 @@ class Schedule:
         self.plan = plan(self._every, self._costs, self._rate)
 
     def is_due(self, step: int, saver: Saver) -> bool:
-        """Say whether a save is due at this boundary. Never while one is under way, unless steps were asked for."""
-        steps = self.plan.steps
-        if steps is not None:
-            return step - self._last_step >= steps
-        limit_s = self.plan.seconds_s
-        return limit_s is not None and self._clock.monotonic() - self._last_s >= limit_s and not saver.busy
+        """Say whether a save is due at this boundary; `last_call` says whether it is the last one.
 
-    def last_call(self) -> str | None:
-        """Return why this is the last boundary at which a save fits before the deadline; None if it is not."""
-        if self._deadline_s is None:
-            return None
-        now_s = self._clock.monotonic()
-        self._longest_s = max(self._longest_s, now_s - self._boundary_s)
-        self._boundary_s = now_s
-        save_s = self._save_s
-        if save_s is None:
-            save_s = deadlines.assumed_save_s(self.size_bytes, self._window_s)
-        left_s = self._deadline_s - now_s
-        return deadlines.last_call(left_s, save_s=save_s, step_s=self._longest_s, margin_s=self._margin_s)
+        None is due while one is under way, unless steps were asked for. The clock is read once, and only if it matters.
+        """
+        if not self._is_timed:
+            return step - self._last_step >= self._limit_steps
+        now_s = self._monotonic()
+        gap_s, self._boundary_s = now_s - self._boundary_s, now_s
+        if gap_s > self._longest_s:  # noqa: PLR1730  (a call of max costs more than all the rest)
+            self._longest_s = gap_s
+        if now_s + self._longest_s > self._late_s and self._is_last(now_s):
+            return True
+        if step - self._last_step >= self._limit_steps:
+            return True
+        return now_s - self._last_s >= self._limit_s and not saver.busy
+
+    def _is_last(self, now_s: float) -> bool:
+        """Say whether this is the last boundary at which a save fits before the deadline."""
+        deadline_s = self._deadline_s
+        if deadline_s is None:  # taken back just now
+            return False
+        left_s = deadline_s - now_s
+        self.last_call = deadlines.last_call(
+            left_s, save_s=self._expected_s, step_s=self._longest_s, margin_s=self._margin_s
+        )
+        return self.last_call is not None
 
     def saved(self, step: int, saver: Saver) -> None:
         """Note that a save has begun, and plan the next."""
@@ -91,6 +104,24 @@ class Schedule:
         if saver.latency_s:
             self._save_s = _quantile(saver.latency_s)
         self.plan = plan(self._every, self._costs, self._rate)
+        self._arm()
+
+    def move_deadline(self, wall_s: float | None) -> None:
+        """Take another deadline, in seconds since the epoch. From any thread: the loop sees it at its next boundary."""
+        self._deadline_s = None if wall_s is None else self._clock.monotonic() + wall_s - self._clock.wall()
+        self._arm()
+
+    def _arm(self) -> None:
+        """Work out what a boundary has to compare with."""
+        steps, seconds_s = self.plan.steps, self.plan.seconds_s
+        self._limit_steps: float = math.inf if steps is None else steps
+        self._limit_s = math.inf if seconds_s is None or steps is not None else seconds_s
+        self._is_timed = steps is None or self._deadline_s is not None
+        assumed_s = deadlines.assumed_save_s(self.size_bytes, self._window_s)
+        self._expected_s = assumed_s if self._save_s is None else self._save_s
+        deadline_s = self._deadline_s
+        late_s = math.inf if deadline_s is None else deadline_s - self._expected_s - self._margin_s - _EARLIER_S
+        self._late_s = late_s
 
     def _to_monotonic(self, wall_s: float | None, warn: Callable[[str], object]) -> float | None:
         if wall_s is None:

@@ -15,13 +15,13 @@ from outlast.backends import Posix
 from outlast.errors import DamageError, StorageError, VersionError
 from outlast.format import manifest as manifests
 from outlast.format.digest import is_digest
-from outlast.format.envelope import unseal
+from outlast.format.envelope import Text, unseal
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
+from outlast.format.signing import Trust
 from outlast.store import journal as journals
-from outlast.store.layout import MANIFEST, STORE, read_whole
+from outlast.store.layout import MANIFEST, STORE, is_listed, read_whole
 
-ADOPT = "adopt"
 _DIGEST_CHARS = 32
 _TAIL_BYTES = 64
 _GONE = "it was listed, and is not there"
@@ -53,7 +53,7 @@ class Found:
 
 def read_store(backend: Posix) -> dict[str, Any]:
     """Read outlast.json. Raises FileNotFoundError, DamageError, VersionError."""
-    found = unseal(bytes(read_whole(backend, STORE)), path=STORE)
+    found = unseal(read_whole(backend, STORE), path=STORE)
     version, requires = found.get("version"), found.get("requires", [])
     if found.get("format") != "outlast-store" or type(version) is not int or version < 1:
         raise DamageError(f"{STORE} does not describe an outlast store", path=STORE)
@@ -68,9 +68,14 @@ def read_store(backend: Posix) -> dict[str, Any]:
     return found
 
 
-def scan(backend: Posix) -> tuple[Found, ...]:
-    """List all checkpoint directories, newest first, and judge each."""
-    adopter, adopted = _adoption(backend)
+def scan(backend: Posix, store: str = "") -> tuple[Found, ...]:
+    """List all checkpoint directories, newest first, and judge each.
+
+    Args:
+        backend: the store's storage.
+        store: its id: what a journal of another store adopted is not heard. Empty: not known yet.
+    """
+    adopter, adopted = _adoption(backend, store)
     found = []
     for entry in backend.list(""):
         name = CheckpointName.parse(entry.name)
@@ -92,42 +97,62 @@ def _why(error: Exception) -> str:
     return _GONE if isinstance(error, FileNotFoundError) else str(error).split("\n", 1)[0]
 
 
-def load_manifest(backend: Posix, found: Found, store: str) -> tuple[Manifest, int]:
+def load_manifest(backend: Posix, found: Found, store: str, trust: Trust) -> tuple[Manifest, int]:
     """Read and check a checkpoint's manifest; return it and its size in bytes.
 
     Raises:
         DamageError: it is not what was written, or belongs elsewhere.
+        SignatureError: it is not signed as `trust` demands.
         StorageError: the storage could not read it.
     """
     path = f"{found.name.format()}/{MANIFEST}"
     try:
-        data = bytes(read_whole(backend, path))
+        text, size_bytes, digest = _opened(backend, path, trust)
     except FileNotFoundError:
         if is_published(backend, found.name):
             raise StorageError(f"{path} is listed, and cannot be opened: the storage shows stale names") from None
         raise DamageError(f"{path} is gone", path=path) from None
-    read = manifests.decode(data, path)
+    read = manifests.read(text, path)
     named = CheckpointName(step=read.step, attempt=read.attempt, revision=read.revision)
     if named != found.name:
         raise DamageError(f"{path} says that it is {named.format()}: a misplaced file", path=path)
     if read.store != store:
         raise DamageError(f"{path} belongs to store {read.store}, this one is {store}", path=path)
-    if found.adopted_digest and digest_of(data) != found.adopted_digest:
+    if found.adopted_digest and digest != found.adopted_digest:
         raise DamageError(f"{path} is not the manifest that a later attempt adopted", path=path)
-    return read, len(data)
+    return read, size_bytes
+
+
+def is_unfinished(backend: Posix, found: Found) -> bool:
+    """Say whether a checkpoint is surely not that of a run that was done, by the first bytes of its manifest.
+
+    Raises:
+        DamageError, FileNotFoundError, StorageError: they cannot be read.
+    """
+    with backend.open(f"{found.name.format()}/{MANIFEST}") as file:
+        head = bytearray(min(manifests.HEAD_BYTES, file.size_bytes))
+        file.read_into(memoryview(head), 0)
+    return manifests.is_unfinished(head)
+
+
+def _opened(backend: Posix, path: str, trust: Trust) -> tuple[Text, int, str]:
+    """Return a manifest's checked text, its size in bytes and its digest; the bytes themselves are let go of."""
+    data = read_whole(backend, path)
+    return manifests.opened(data, path, trust), len(data), digest_of(bytes(data[-_TAIL_BYTES:]))
 
 
 def is_published(backend: Posix, name: CheckpointName) -> bool:
-    """Say whether a checkpoint's manifest is visible."""
-    return any(entry.name == MANIFEST for entry in backend.list(name.format()))
+    """Say whether a checkpoint's manifest is visible, or may be."""
+    return is_listed(backend, f"{name.format()}/{MANIFEST}")
 
 
-def id_by_manifests(backend: Posix) -> str | None:
+def id_by_manifests(backend: Posix, trust: Trust) -> str | None:
     """Return the store's id as the newest readable manifest gives it."""
     for found in scan(backend):
         if found.committed:
             with suppress(DamageError, VersionError, FileNotFoundError):
-                return manifests.decode(bytes(read_whole(backend, f"{found.name.format()}/{MANIFEST}"))).store
+                path = f"{found.name.format()}/{MANIFEST}"
+                return manifests.decode(read_whole(backend, path), path, trust).store
     return None
 
 
@@ -162,13 +187,14 @@ def _digest_at(backend: Posix, path: str) -> str:
     return digest_of(bytes(tail))
 
 
-def _adoption(backend: Posix) -> tuple[int, dict[str, str]]:
+def _adoption(backend: Posix, store: str) -> tuple[int, dict[str, str]]:
     """Return the newest attempt whose adopt line can be read, and the line's table."""
     for attempt in reversed(journals.attempts(backend)):
         try:
-            line = journals.read_head(backend, attempt).first(ADOPT)
+            log = journals.read_head(backend, attempt)
         except (DamageError, FileNotFoundError):
             continue
-        if line and isinstance(line.get("checkpoints"), dict):
+        line = log.first(journals.ADOPT)
+        if line and isinstance(line.get("checkpoints"), dict) and log.is_of(store):
             return attempt, line["checkpoints"]
     return 0, {}

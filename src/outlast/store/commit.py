@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
+from outlast.backends.base import Spare
+from outlast.backends.effort import DEFAULT, IO
 from outlast.clock import Clock, iso
-from outlast.errors import StorageError
+from outlast.errors import CaptureError, OutlastError, SpaceError, StorageError, UsageError
+from outlast.format import features
 from outlast.format import manifest as manifests
-from outlast.format import safetensors
-from outlast.format.digest import chunk_digests, hexdigest
-from outlast.format.model import Extent, Leaf, LeafBytes, Manifest, Node, Part
+from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
-from outlast.store.layout import MANIFEST, part_name
+from outlast.store import files as taking
+from outlast.store.draft import Draft, Share, joined
+from outlast.store.files import Again, Staged
+from outlast.store.layout import MANIFEST
 from outlast.store.lease import Lease
+from outlast.store.share import PartWriter
 from outlast.version import __version__
-
-CHUNK_BYTES = 1 << 20
-_SHARED_FROM_BYTES = 64 << 10  # smaller leaves are written anew: one contiguous range is worth more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """All that a checkpoint says, before it has a name and a place."""
-
-    step: int
-    tree: dict[str, Node]
-    leaves: Sequence[LeafBytes]
-    position: Node = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    done: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +34,6 @@ class Committed:
     seconds_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A leaf that this process wrote, whose bytes a later checkpoint may name."""
-
-    leaf: Leaf
-    parts: tuple[Part, ...]
-
-
-_Shareable = dict[tuple[str, tuple[int, ...] | None], _Written]
-
-
 class Writer:
     """Writes the checkpoints of one attempt, one at a time.
 
@@ -62,54 +42,134 @@ class Writer:
         store: the store's id.
         lean: how many later checkpoints may name a part's bytes. Only bytes that this process wrote itself
             are shared, so the first checkpoint of an attempt is always whole.
+        io: threads, priority, rate, ways of writing.
     """
 
-    def __init__(self, lease: Lease, clock: Clock, *, store: str, lean: int = 0) -> None:
-        self._lease, self._clock, self._store, self._lean = lease, clock, store, lean
+    def __init__(self, lease: Lease, clock: Clock, *, store: str, lean: int = 0, io: IO = DEFAULT) -> None:
+        self._lease, self._clock, self._store = lease, clock, store
         self._backend = lease.backend
-        self._written: _Shareable = {}
-        self._age: dict[str, int] = {}
+        self._key = lease.trust.key
+        self._digest = manifests.digest_for(self._key)
+        self.parts = PartWriter(lease.backend, clock, digest=self._digest, lean=lean, io=io)
         self._last: CheckpointName | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return the kind of the digests of what is written."""
+        return self._digest
+
+    @property
+    def has_spare(self) -> bool:
+        """Say whether the blocks of a pruned part are kept for the next large one."""
+        return self.parts.has_spare
+
+    def refuse(self, step: int, error: OutlastError) -> None:
+        """Hear that a save cannot begin: nobody else takes part in it."""
+
+    def agrees(self, once_more: bool) -> bool:  # noqa: FBT001  (a fact, not a switch)
+        """Return whether a save is tried once more: nobody else is asked."""
+        return once_more
+
+    def hurry(self) -> None:
+        """Write as fast as the storage takes it from now on: the attempt is about to end."""
+        self.parts.hurry()
+
+    def overwrite(self, spare: Spare | None) -> None:
+        """Use the blocks of a spare file for the next large part, as `PartWriter.overwrite` does."""
+        self.parts.overwrite(spare)
+
+    def close(self) -> None:
+        """Remove what was kept for a save that will not come. Raises StorageError."""
+        self.parts.close()
 
     def commit(self, draft: Draft) -> Committed:
         """Write `draft` durably and publish it.
 
         Raises:
-            SpaceError, StorageError: nothing was published; what was there before is as good as it was.
+            SpaceError, StorageError: nothing was published; what was there before is as good as it was. After a
+                SpaceError no spare is kept any more: there may be room now.
             FencedError: a newer attempt has taken over; what this one published does not count.
         """
-        began = self._clock.monotonic()
+        began_s = self._clock.monotonic()
+        name = self.begin(draft.step)
+        if draft.files is not None:
+            return self._commit_files(name, draft, draft.files, began_s)
+        with self.clearing(name):
+            share = self.parts.write(name, draft)
+        committed = self.publish(name, draft, [share], began_s)
+        self.parts.keep(name, share, draft.number)
+        return committed
+
+    def begin(self, step: int) -> CheckpointName:
+        """Begin a checkpoint: make its directory, and return its name.
+
+        Raises:
+            StorageError, FencedError: as `commit`.
+        """
         self._lease.check()
-        name = self._make_dir(draft.step)
-        try:
-            manifest, part_bytes = self._write_part(name, draft)
+        return self._make_dir(step)
+
+    def publish(self, name: CheckpointName, draft: Draft, shares: Sequence[Share], began_s: float) -> Committed:
+        """Publish a checkpoint that was begun, and acknowledge it.
+
+        Args:
+            name: of the checkpoint.
+            draft: what it says beside its leaves.
+            shares: what each rank has written, in the ranks' order, durable but for the names.
+            began_s: when it was begun, by the monotonic clock.
+
+        Raises: as `commit`.
+        """
+        with self.clearing(name):
+            manifest = self._manifest(name, draft, shares)
             manifest_bytes = self._publish(name, manifest)
-        except FileNotFoundError as e:
-            self._lease.check()  # a newer attempt has swept the directory away
-            raise StorageError(f"{name.format()} was removed while it was being written: {e}") from e
-        except FileExistsError as e:
-            raise StorageError(f"{name.format()}: a name in it is taken: {e}") from e
-        except StorageError:
-            self._clear(name)
-            raise
-        seconds_s = self._clock.monotonic() - began
+        written_bytes = sum(share.written_bytes for share in shares)
+        return self._acknowledged(name, draft, manifest, (manifest_bytes, written_bytes), began_s)
+
+    def _commit_files(self, name: CheckpointName, draft: Draft, files: Staged | Again, began_s: float) -> Committed:
+        with self.clearing(name, files):
+            manifest, written_bytes = self._take_files(name, draft, files)
+            manifest_bytes = self._publish(name, manifest)
+        return self._acknowledged(name, draft, manifest, (manifest_bytes, written_bytes), began_s)
+
+    def _acknowledged(
+        self, name: CheckpointName, draft: Draft, manifest: Manifest, new_bytes: tuple[int, int], began_s: float
+    ) -> Committed:
+        """Say that a checkpoint is safe. `new_bytes`: those of its manifest, and all others that were written."""
+        seconds_s = self._clock.monotonic() - began_s
         self._lease.journal.record(
             "saved",
             checkpoint=name.format(),
             step=draft.step,
             done=draft.done,
-            bytes=sum(leaf.size_bytes for leaf in manifest.leaves),
-            written_bytes=part_bytes + manifest_bytes,
+            bytes=sum(leaf.size_bytes for leaf in manifest.leaves) + sum(file.size_bytes for file in manifest.files),
+            written_bytes=sum(new_bytes),
             seconds=round(seconds_s, 6),
         )
-        self._written, self._age = self._remembered(name, manifest)
         return Committed(
             name=name,
             manifest=manifest,
-            manifest_bytes=manifest_bytes,
-            written_bytes=part_bytes + manifest_bytes,
+            manifest_bytes=new_bytes[0],
+            written_bytes=sum(new_bytes),
             seconds_s=seconds_s,
         )
+
+    @contextmanager
+    def clearing(self, name: CheckpointName, files: Staged | Again | None = None) -> Iterator[None]:
+        """Remove what was written of a checkpoint if what follows fails; a program's files go back."""
+        try:
+            yield
+        except FileNotFoundError as e:
+            self._lease.check()  # a newer attempt has swept the directory away
+            raise StorageError(f"{name.format()} was removed while it was being written: {e}") from e
+        except FileExistsError as e:
+            raise StorageError(f"{name.format()}: a name in it is taken: {e}") from e
+        except (StorageError, UsageError, CaptureError) as e:
+            self._clear(name, files if isinstance(e, StorageError) else None)
+            if isinstance(e, SpaceError):
+                with suppress(StorageError):
+                    self.close()  # what is kept for speed may be the room that the next save needs
+            raise
 
     def _make_dir(self, step: int) -> CheckpointName:
         """Make the checkpoint's directory; a step that was saved before gets the next revision."""
@@ -127,30 +187,32 @@ class Writer:
                 self._last = name
                 return name
 
-    def _write_part(self, name: CheckpointName, draft: Draft) -> tuple[Manifest, int]:
-        shareable, self._written = self._written, {}  # should this save fail, the next one is whole
-        digests = [chunk_digests(leaf.data, CHUNK_BYTES) for leaf in draft.leaves]
-        shared = [self._shared(leaf, chunks, shareable) for leaf, chunks in zip(draft.leaves, digests, strict=True)]
-        fresh = [leaf for leaf, old in zip(draft.leaves, shared, strict=True) if old is None]
-        parts: list[Part] = []
-        offsets: dict[int, int] = {}
-        written_bytes = 0
-        if fresh or not draft.leaves:
-            header, at = safetensors.header(
-                [(safetensors_name(leaf), leaf.dtype, leaf.shape, leaf.data.nbytes) for leaf in fresh],
-                {"format": "outlast", "checkpoint": name.format()},
-            )
-            offsets = {id(leaf): offset for leaf, offset in zip(fresh, at, strict=True)}
-            path = f"{name.format()}/{part_name(0)}"
-            written_bytes = self._backend.create(path, [header, *(leaf.data for leaf in fresh)])
-            digest = hexdigest(header)
-            parts.append(
-                Part(path=path, rank=0, size_bytes=written_bytes, header_bytes=len(header), header_digest=digest)
-            )
-        leaves = [
-            _leaf(leaf, chunks, offsets[id(leaf)]) if old is None else _named(old, parts)
-            for leaf, chunks, old in zip(draft.leaves, digests, shared, strict=True)
-        ]
+    def _manifest(self, name: CheckpointName, draft: Draft, shares: Sequence[Share]) -> Manifest:
+        parts, leaves = joined(shares)
+        return Manifest(
+            store=self._store,
+            step=name.step,
+            attempt=name.attempt,
+            revision=name.revision,
+            done=draft.done,
+            created=iso(self._clock.wall()),
+            chunk_bytes=shares[0].chunk_bytes,
+            parts=parts,
+            leaves=leaves,
+            tree=draft.tree,
+            position=draft.position,
+            metrics=draft.metrics,
+            writer={"outlast": __version__},
+            ranks=len(shares),
+            digest=self._digest,
+            requires=features.used(self._digest, leaves, draft.tree, draft.position),
+        )
+
+    def _take_files(self, name: CheckpointName, draft: Draft, files: Staged | Again) -> tuple[Manifest, int]:
+        """Take the state of a program that saves files. Returns the manifest, and how many bytes are new."""
+        assert not draft.leaves, "files and leaves in one checkpoint"
+        digest = files.manifest.digest if isinstance(files, Again) and files.manifest else self._digest
+        contents = taking.take(self._backend, name, files, digest)
         manifest = Manifest(
             store=self._store,
             step=name.step,
@@ -158,41 +220,47 @@ class Writer:
             revision=name.revision,
             done=draft.done,
             created=iso(self._clock.wall()),
-            chunk_bytes=CHUNK_BYTES,
-            parts=tuple(parts),
-            leaves=tuple(leaves),
-            tree=draft.tree,
+            chunk_bytes=contents.chunk_bytes,
+            parts=(),
+            leaves=(),
+            tree={**draft.tree, **contents.tree},
             position=draft.position,
             metrics=draft.metrics,
+            files=contents.files,
             writer={"outlast": __version__},
+            digest=digest,
+            requires=features.used(digest, ()),
         )
-        return manifest, written_bytes
+        return manifest, 0 if isinstance(files, Again) else contents.size_bytes
 
     def _publish(self, name: CheckpointName, manifest: Manifest) -> int:
         """Make all that the manifest names durable, publish it, and make sure that it counts."""
-        data = manifests.encode(manifest)
+        data = manifests.encode(manifest, self._key)
         self._backend.sync(name.format())
         self._backend.sync("")
         self._lease.check()
         self._backend.create(f"{name.format()}/{MANIFEST}", [data])
         self._backend.sync(name.format())
-        for part in manifest.parts:
-            if not part.path.startswith(f"{name.format()}/"):
-                self._check_there(part)
+        for path, size_bytes in named_by(manifest):
+            if not path.startswith(f"{name.format()}/"):
+                self._check_there(path, size_bytes)
         self._lease.check()
         return len(data)
 
-    def _check_there(self, part: Part) -> None:
+    def _check_there(self, path: str, size_bytes: int) -> None:
         try:
-            with self._backend.open(part.path) as file:
-                if file.size_bytes == part.size_bytes:
+            with self._backend.open(path) as file:
+                if file.size_bytes == size_bytes:
                     return
         except FileNotFoundError:
             pass
-        raise StorageError(f"{part.path}, whose bytes this checkpoint names, was changed by somebody else")
+        raise StorageError(f"{path}, whose bytes this checkpoint names, was changed by somebody else")
 
-    def _clear(self, name: CheckpointName) -> None:
-        """Remove what a failed save left. What cannot be removed now goes when the next attempt claims."""
+    def _clear(self, name: CheckpointName, files: Staged | Again | None) -> None:
+        """Remove what a failed save left; a program's files go back to where they waited.
+
+        What cannot be removed now goes when the next attempt claims.
+        """
         path = name.format()
         try:
             self._lease.check()  # a newer attempt may have adopted it: then it is not ours to remove
@@ -200,9 +268,11 @@ class Writer:
             if MANIFEST in left:
                 self._backend.remove(f"{path}/{MANIFEST}")
                 self._backend.sync(path)  # before the parts: a power cut must not leave it over missing bytes
+            if files is not None:
+                taking.give_back(self._backend, name, files)
             for inner in left:
                 if inner != MANIFEST:
-                    self._backend.remove(f"{path}/{inner}")
+                    taking.remove_tree(self._backend, f"{path}/{inner}")
             self._backend.remove(path)
         except (StorageError, FileNotFoundError) as e:
             self._note(f"{path} could not be cleared: {e}")
@@ -213,62 +283,8 @@ class Writer:
         except StorageError:
             return  # the save's own error is on its way up and says more
 
-    def _shared(self, leaf: LeafBytes, chunks: tuple[str, ...], shareable: _Shareable) -> _Written | None:
-        """Return the earlier leaf whose stored bytes are these, if they may be named."""
-        old = shareable.get((leaf.path, leaf.offset))
-        if old is None or leaf.data.nbytes < _SHARED_FROM_BYTES:
-            return None
-        same = (old.leaf.chunks, old.leaf.dtype, old.leaf.shape) == (chunks, leaf.dtype, leaf.shape)
-        young = all(self._age.get(part.path, self._lean) < self._lean for part in old.parts)
-        return old if same and young else None
 
-    def _remembered(self, name: CheckpointName, manifest: Manifest) -> tuple[_Shareable, dict[str, int]]:
-        """Return what the next checkpoint may share, and how many lean on each part."""
-        written: _Shareable = {
-            (leaf.path, leaf.offset): _Written(leaf, tuple(manifest.parts[e.part] for e in leaf.extents))
-            for leaf in manifest.leaves
-            if leaf.size_bytes >= _SHARED_FROM_BYTES
-        }
-        own = f"{name.format()}/"
-        age = {p.path: 0 if p.path.startswith(own) else self._age.get(p.path, 0) + 1 for p in manifest.parts}
-        return written, age
-
-
-def safetensors_name(leaf: LeafBytes) -> str:
-    """Return the leaf's name in its part: its path, with the offset behind it for a box."""
-    return leaf.path if leaf.offset is None else f"{leaf.path}@{','.join(map(str, leaf.offset))}"
-
-
-def _leaf(leaf: LeafBytes, chunks: tuple[str, ...], at: int) -> Leaf:
-    size = leaf.data.nbytes
-    return Leaf(
-        path=leaf.path,
-        dtype=leaf.dtype,
-        shape=leaf.shape,
-        size_bytes=size,
-        extents=(Extent(part=0, at=at, size_bytes=size),) if size else (),
-        chunks=chunks,
-        global_shape=leaf.global_shape,
-        offset=leaf.offset,
-    )
-
-
-def _named(old: _Written, parts: list[Part]) -> Leaf:
-    """Return the earlier leaf with its extents pointing into `parts`, which gains the older parts."""
-    extents = []
-    for extent, part in zip(old.leaf.extents, old.parts, strict=True):
-        if part not in parts:
-            parts.append(part)
-        extents.append(Extent(part=parts.index(part), at=extent.at, size_bytes=extent.size_bytes))
-    was = old.leaf
-    return Leaf(
-        path=was.path,
-        dtype=was.dtype,
-        shape=was.shape,
-        size_bytes=was.size_bytes,
-        extents=tuple(extents),
-        chunks=was.chunks,
-        rank=was.rank,
-        global_shape=was.global_shape,
-        offset=was.offset,
-    )
+def named_by(manifest: Manifest) -> tuple[tuple[str, int], ...]:
+    """Return the paths of all parts and files that a checkpoint names, with their sizes."""
+    parts = ((part.path, part.size_bytes) for part in manifest.parts)
+    return (*parts, *((file.at, file.size_bytes) for file in manifest.files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,16 +11,31 @@ from typing import Any
 
 from outlast.backends import Appender, Backend, Reader
 from outlast.clock import Clock, iso
-from outlast.errors import DamageError, SpaceError, VersionError
+from outlast.errors import DamageError, SpaceError, StorageError, VersionError
 from outlast.format.envelope import seal, unseal
 from outlast.format.names import CheckpointName
-from outlast.store.layout import JOURNAL, MAX_JOURNAL_BYTES, MAX_TABLE_BYTES, attempt_of, journal_path
+from outlast.store.layout import JOURNAL, LOOKS, MAX_JOURNAL_BYTES, attempt_of, is_listed, journal_path
 
+ADOPT = "adopt"
 METRICS = "metrics"
 _METRICS_MARK = b'"event":"metrics"'
 _MARK_WITHIN = 120
+_TYPES: dict[str, type] = {
+    "event": str, "at": str, "store": str, "role": str, "host": str, "job": str, "step": int, "checkpoint": str,
+    "outcome": str, "reason": str, "error": str, "to": str, "text": str, "done": bool,
+}  # fmt: skip
+_NEEDED = {
+    "claim": ("store", "attempt"),
+    "saved": ("checkpoint", "step"),
+    "restored": ("step",),
+    "ended": ("outcome",),
+}
 _HEAD_BYTES = 4 << 20
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 16 << 20
+_HALF_WEIGHT = 48 << 20  # of the memory for a journal's events; about what one takes:
+_EVENT_WEIGHT = 400
+_WEIGHT_OF_A_BYTE = 3
 
 
 def line(seq: int, clock: Clock, event: str, fields: dict[str, Any]) -> bytes:
@@ -49,9 +65,17 @@ class Journal:
         Raises:
             StorageError: the line may or may not be there; the next one starts on a line of its own.
         """
+        self._record(event, fields, sync=sync, copies=1)
+
+    def record_twice(self, event: str, **fields: Any) -> None:
+        """Append one event in two copies with an empty line between: no turned bit takes both. Raises as `record`."""
+        self._record(event, fields, sync=True, copies=2)
+
+    def _record(self, event: str, fields: dict[str, Any], *, sync: bool, copies: int) -> None:
         with self._lock:
-            data = self._backlog + line(self._seq, self._clock, event, fields)
-            self._seq += 1
+            lines = [line(self._seq + copy, self._clock, event, fields) for copy in range(copies)]
+            data = self._backlog + b"\n".join(lines)
+            self._seq += len(lines)
             begin = b"\n" if self._torn else b""
             self._torn = True
             try:
@@ -89,6 +113,11 @@ class AttemptLog:
         """Return the last event of a kind."""
         return next((e for e in reversed(self.events) if e["event"] == event), None)
 
+    def is_of(self, store: str) -> bool:
+        """Whether the journal belongs to this store, as far as it says."""
+        claim = self.first("claim")
+        return not store or claim is None or claim.get("store") == store
+
     def save_seconds(self) -> list[float]:
         """Return how long each save took until it was durable."""
         told = (event.get("seconds") for event in self.events if event["event"] == "saved")
@@ -97,8 +126,16 @@ class AttemptLog:
 
 def attempts(backend: Backend) -> tuple[int, ...]:
     """List the attempts that have claimed this run, oldest first, from the storage itself."""
-    found = (attempt_of(entry.name) for entry in backend.list(JOURNAL))
-    return tuple(sorted(n for n in found if n is not None))
+    for _ in range(LOOKS):
+        try:
+            entries = backend.list(JOURNAL, missing_ok=False)
+        except FileNotFoundError:
+            if not is_listed(backend, JOURNAL):
+                return ()
+            continue  # it was being made, or the storage shows stale names
+        found = (attempt_of(entry.name) for entry in entries)
+        return tuple(sorted(n for n in found if n is not None))
+    raise StorageError(f"{JOURNAL} is listed, and cannot be opened: the storage shows stale names")
 
 
 def acknowledged(logs: Iterable[AttemptLog]) -> set[str]:
@@ -142,30 +179,110 @@ def read(backend: Backend, attempt: int, *, metrics: bool = False) -> AttemptLog
 
 def _parse(attempt: int, lines: Iterator[tuple[bytes, bool]], *, metrics: bool) -> AttemptLog:
     path = journal_path(attempt)
-    events: list[dict[str, Any]] = []
+    kept = _Kept()
     damaged = 0
-    skipped, place = b"", 0
+    skipped = b""
     for text, is_torn in lines:
         if is_torn:
+            damaged += _ended_in_another_byte(text, path)
             break
         if not metrics and _METRICS_MARK in text[:_MARK_WITHIN]:
-            skipped, place = text, len(events)
+            skipped = text
             continue
         try:
-            events.append(_event(text, path))
+            kept.add(read_line(text, path), len(text))
         except (DamageError, VersionError):
             damaged += 1
     if skipped:
         with suppress(DamageError, VersionError):  # `outlast verify` reads them all, and counts
-            events.insert(place, _event(skipped, path))
-    return AttemptLog(attempt=attempt, events=tuple(events), damaged=damaged)
+            kept.put_in(read_line(skipped, path))
+    if not _is_of(kept.events, attempt):
+        return AttemptLog(attempt=attempt, events=(), damaged=damaged + kept.count)
+    return AttemptLog(attempt=attempt, events=tuple(kept.events), damaged=damaged + kept.replayed)
 
 
-def _event(text: bytes, path: str) -> dict[str, Any]:
+class _Kept:
+    """The events of a journal in order: of very many the first and the last, for memory is bounded.
+
+    Attributes:
+        count: how many there were.
+        replayed: those whose number was there before. Numbers may be missing: those of appends that failed.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.replayed = 0
+        self._first: list[dict[str, Any]] = []
+        self._last: deque[tuple[dict[str, Any], int]] = deque()
+        self._room = [_HALF_WEIGHT, _HALF_WEIGHT]
+        self._seq = -1
+        self._kind = ""
+
+    def add(self, event: dict[str, Any], size_bytes: int) -> None:
+        self.count += 1
+        seq = event.get("seq")
+        if type(seq) is not int or seq <= self._seq:
+            self.replayed += 1
+            return
+        is_copy = event["event"] == self._kind == ADOPT
+        self._seq, self._kind = seq, event["event"]
+        if not is_copy:
+            self._keep(event, size_bytes)
+
+    def _keep(self, event: dict[str, Any], size_bytes: int) -> None:
+        weight = _EVENT_WEIGHT + _WEIGHT_OF_A_BYTE * size_bytes
+        if weight <= self._room[0]:
+            self._room[0] -= weight
+            self._first.append(event)
+            return
+        self._room[0] = 0
+        self._room[1] -= weight
+        self._last.append((event, weight))
+        while self._room[1] < 0:
+            self._room[1] += self._last.popleft()[1]
+
+    def put_in(self, event: dict[str, Any]) -> None:
+        """Put one more event where its number belongs."""
+        seq = event.get("seq")
+        if type(seq) is int and all(one["seq"] != seq for one in self.events):
+            self._first.append(event)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return sorted([*self._first, *(event for event, _ in self._last)], key=lambda event: int(event["seq"]))
+
+
+def _ended_in_another_byte(text: bytes, path: str) -> bool:
+    """Whether a last line was whole, and what turned is the newline behind it: no crash leaves that."""
+    try:
+        read_line(text[:-1], path)
+    except (DamageError, VersionError):
+        return False
+    return True
+
+
+def _is_of(events: list[dict[str, Any]], attempt: int) -> bool:
+    """Whether a journal is that of its name, as far as it says: a misplaced one must not tell what counts."""
+    claim = next((event for event in events if event["event"] == "claim"), None)
+    return claim is None or claim.get("attempt") == attempt
+
+
+def read_line(text: bytes, path: str) -> dict[str, Any]:
+    """Read one line, which comes without its newline. Raises DamageError, VersionError."""
     event = unseal(text + b"\n", path=path)
-    if not isinstance(event.get("event"), str):
-        raise DamageError(f"{path}: a line without an event", path=path)
+    for name, kind in _TYPES.items():
+        if name in event and type(event[name]) is not kind:
+            raise DamageError(f"{path}: a line whose {name} is a {type(event[name]).__name__}", path=path)
+    if not {"event", "at", *_NEEDED.get(event.get("event", ""), ())} <= event.keys() or not _are_rows(event):
+        raise DamageError(f"{path}: a line that lacks a member, or whose rows are none", path=path)
     return event
+
+
+def _are_rows(event: dict[str, Any]) -> bool:
+    """Whether the rows of a line of metrics are pairs of a step and values by name."""
+    rows = event.get("rows", [])
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and [type(inner) for inner in row] == [int, dict] for row in rows
+    )
 
 
 def _lines(file: Reader, size_bytes: int) -> Iterator[tuple[bytes, bool]]:
@@ -176,7 +293,7 @@ def _lines(file: Reader, size_bytes: int) -> Iterator[tuple[bytes, bool]]:
         file.read_into(memoryview(block), at)
         *whole, rest = (rest + bytes(block)).split(b"\n")
         yield from ((line, False) for line in whole if line)
-        if len(rest) > MAX_TABLE_BYTES:
+        if len(rest) > MAX_LINE_BYTES:
             rest = rest[:1]  # no line is as long: what follows is no event
     if rest:
         yield rest, True

@@ -15,9 +15,10 @@ from outlast.backends import Posix, host
 from outlast.clock import Clock
 from outlast.errors import BusyError, FencedError, OutlastError, SpaceError, StorageError
 from outlast.format.names import ATTEMPT_LIMIT, CheckpointName
+from outlast.format.signing import WITHOUT_KEY, Trust
 from outlast.store import journal as journals
 from outlast.store.journal import AttemptLog, Journal
-from outlast.store.layout import JOURNAL, journal_path, read_whole
+from outlast.store.layout import JOURNAL, journal_path, read_whole, told
 
 HEARTBEAT_S = 10.0
 SILENT_S = 60.0  # six heartbeats; also as long as NFS may show an old time stamp
@@ -25,6 +26,11 @@ STALE_S = 60.0  # how long a directory may look as it did before: spec, section 
 _POLL_S = 2.0
 _TRIES = 100
 RUN = "run"  # the role of an attempt that saves
+
+
+class _Swept(Exception):  # noqa: N818  (what happened, not what is wrong)
+    """A claim's temporary file was taken for an old one, by an attempt whose file system's clock had jumped."""
+
 
 Waiting = Callable[[str, bool], None]
 
@@ -40,6 +46,7 @@ class Lease:
         clock: time.
         since_s: when it was claimed, by the monotonic clock.
         adopted: the checkpoints of older attempts that it took stock of.
+        trust: how its manifests are signed, and which ones it believes.
     """
 
     attempt: int
@@ -48,12 +55,14 @@ class Lease:
     clock: Clock
     since_s: float
     adopted: frozenset[str] = frozenset()
+    trust: Trust = WITHOUT_KEY
 
     @property
     def is_young(self) -> bool:
         """Whether listings may still be from before the claim: storage may show them for a minute."""
         return self.clock.monotonic() - self.since_s < STALE_S
 
+    @told
     def check(self) -> None:
         """Look whether a newer attempt has claimed this run: from a fresh listing, never from memory.
 
@@ -69,10 +78,12 @@ class Lease:
             message = f"{self.backend.root}: the journal of this attempt ({self.attempt}) is gone"
             raise StorageError(message, hint="was the store moved, removed or unmounted?")
 
+    @told
     def beat(self) -> None:
         """Show that this attempt lives; call it every HEARTBEAT_S."""
         self.journal.touch()
 
+    @told
     def end(self, outcome: str, **fields: str | int) -> None:
         """Record how this attempt ended, and let the next one claim at once."""
         try:
@@ -122,9 +133,14 @@ def claim(
         try:
             backlog = _create(backend, path, line, needs_room=role == RUN)
             backend.sync(JOURNAL)
-            journal = Journal(backend.appender(path), clock, seq=1, backlog=backlog)
+            journal = Journal(backend.appender(path, holds=b"" if backlog else line), clock, seq=1, backlog=backlog)
         except FileExistsError:
+            if max(journals.attempts(backend), default=0) < number:
+                clock.sleep(_POLL_S)  # the listing is from before that claim: it shows it within a minute
             continue  # somebody else was quicker: judge again, by them
+        except _Swept:
+            _make_journal(backend)
+            continue
         except (OutlastError, FileNotFoundError):
             _disown(backend, clock, path, line)
             raise
@@ -132,11 +148,28 @@ def claim(
     raise StorageError(f"{backend.root}: no attempt could be claimed in {_TRIES} tries")
 
 
+def living(backend: Posix, clock: Clock, log: AttemptLog, *, probe: bool = False) -> host.Identity | None:
+    """Return who writes as the attempt of `log` now, as far as can be told without waiting; None if nobody does.
+
+    `probe`: the file system's clock decides about a heartbeat, for which a file is made and removed; else a reader's.
+    """
+    claim_line = log.first("claim")
+    owner = host.from_record(claim_line) if claim_line else None
+    if log.last("ended") or owner is None:
+        return None
+    alive = host.is_alive(owner, host.me())
+    if alive is None:
+        path = journal_path(log.attempt)
+        last, now = backend.heartbeat(path) if probe else (backend.modified(path), clock.wall())
+        alive = abs(now - last) < SILENT_S  # ahead of its clock by more, a heartbeat is from before a jump
+    return owner if alive else None
+
+
 def _disown(backend: Posix, clock: Clock, path: str, line: bytes) -> None:
     """End a claim that was published though making it failed: else it would lock out the next one."""
     with suppress(OutlastError, FileNotFoundError):  # the first error is the one to see; at worst the next one waits
         if read_whole(backend, path) == line:
-            Journal(backend.appender(path), clock, seq=1).record("ended", outcome="failed")
+            Journal(backend.appender(path, holds=line), clock, seq=1).record("ended", outcome="failed")
 
 
 @contextmanager
@@ -151,11 +184,10 @@ def ended_on_error(lease: Lease) -> Iterator[None]:
 
 
 def _make_journal(backend: Posix) -> None:
-    """Make the journals' directory; it is missing only where somebody removed it."""
-    if any(entry.name == JOURNAL for entry in backend.list("")):
-        return
-    with suppress(FileExistsError):
-        backend.make_dir(JOURNAL)
+    """Make the journals' directory; where it is there, who made it may have been killed before it was durable."""
+    if all(entry.name != JOURNAL for entry in backend.list("")):
+        with suppress(FileExistsError):
+            backend.make_dir(JOURNAL)
     backend.sync("")
 
 
@@ -166,12 +198,22 @@ def _create(backend: Posix, path: str, line: bytes, *, needs_room: bool) -> byte
     """
     try:
         backend.create(path, [line])
+    except FileNotFoundError as e:
+        raise _Swept from e
     except SpaceError:
         if needs_room:
             raise
-        backend.create(path, [])
+        _create_empty(backend, path)
         return line
     return b""
+
+
+def _create_empty(backend: Posix, path: str) -> None:
+    try:
+        backend.create(path, [])
+    except SpaceError as e:
+        hint = "to prune takes an inode or two for a moment: remove a file that is not in the store first"
+        raise SpaceError(e.args[0], hint=hint) from e
 
 
 def _newest_directory(backend: Posix) -> int:

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from outlast.backends import Posix, Syscalls, host, mounts
+from outlast.backends import Posix, Syscalls, drilled, keyfile, mounts
+from outlast.backends.effort import DEFAULT, IO
 from outlast.clock import SYSTEM, Clock, iso
 from outlast.errors import DamageError, NothingError, StorageError, UsageError
 from outlast.format.envelope import seal
+from outlast.format.jobs import JobLog
 from outlast.format.model import Manifest
 from outlast.format.names import CheckpointName
-from outlast.store import catalog, lease
+from outlast.store import catalog
 from outlast.store import journal as journals
-from outlast.store.catalog import ADOPT, Found
+from outlast.store.catalog import Found
+from outlast.store.jobs import job_logs
 from outlast.store.journal import AttemptLog
-from outlast.store.layout import CONTROL, JOURNAL, QUARANTINE, STORE, journal_path, read_whole
-from outlast.store.lease import Lease
-from outlast.store.reading import Source
+from outlast.store.layout import CONTROL, JOURNAL, QUARANTINE, STORE, journal_path, read_whole, told
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from outlast.backends import host
+    from outlast.store.lease import Lease, Waiting
+    from outlast.store.reading import Source
 
 REQUESTS = ("stop", "save")
+_LOOKS = 20  # each is in vain only if a live run has saved and pruned between two calls
 _RECENT = 5  # attempts that may have saved within the last minute
 
 
@@ -55,9 +64,11 @@ class Store:
         NothingError: there is no store and `create` is off.
         VersionError: a newer outlast wrote it.
         DamageError: outlast.json is damaged and nothing else tells the store's id.
+        UsageError: OUTLAST_KEY_FILE names no key that can be used; or `create`, and the directory is somebody else's.
 
     Attributes:
         id: the store's identity, 32 hex digits, repeated in all that it holds.
+        trust: how manifests are signed and believed, by OUTLAST_KEY_FILE and OUTLAST_TRUST_UNSIGNED.
         warnings: what the user should know about this storage.
     """
 
@@ -74,7 +85,9 @@ class Store:
         self.path = self.backend.root
         self.warnings: list[str] = []
         self.is_new = False
+        self.trust = keyfile.trust(self.path)
         if create:
+            drilled.check_inside(self.path)
             self._make()
         elif not self.backend.exists():
             raise NothingError(f"there is no store at {self.path}", hint="name the store, or set OUTLAST_STORE")
@@ -83,36 +96,93 @@ class Store:
         if note:
             self.warnings.append(note)
 
+    @told
+    def finished(self) -> Manifest | None:
+        """Return the newest checkpoint's manifest if the run was done with it."""
+        counted = [found for found in self.scan() if found.counts]
+        if not counted or self.is_unfinished(counted[0]):
+            return None
+        try:
+            manifest, _ = self.read(counted[0])
+        except (DamageError, StorageError):
+            return None  # restoring will say what is wrong with it
+        return manifest if manifest.done else None
+
+    @told
     def checkpoints(self) -> tuple[CheckpointName, ...]:
         """Return the checkpoints that count, newest first."""
-        return tuple(f.name for f in catalog.scan(self.backend) if f.counts)
+        return tuple(f.name for f in self.scan() if f.counts)
 
+    @told
     def scan(self) -> tuple[Found, ...]:
         """Return every checkpoint directory, newest first: uncommitted and fenced ones too."""
-        return catalog.scan(self.backend)
+        return catalog.scan(self.backend, self.id)
 
     def manifest(self, name: CheckpointName) -> Manifest:
         """Read a checkpoint's manifest. Raises NothingError, DamageError, StorageError."""
-        return self.load(name)[0]
+        return self.sized(name)[0]
 
-    def load(self, name: CheckpointName) -> tuple[Manifest, int]:
+    @told
+    def sized(self, name: CheckpointName) -> tuple[Manifest, int]:
         """Read a checkpoint's manifest; return it and its size in bytes. Raises as `manifest` does."""
-        for found in catalog.scan(self.backend):
+        for found in self.scan():
             if found.name == name and found.committed:
-                return self.read(found)
+                try:
+                    return self.read(found)
+                except DamageError:
+                    if self.is_there(found):
+                        raise
         raise NothingError(f"there is no checkpoint {name.format()} in {self.path}", hint="see: outlast ls")
 
     def read(self, found: Found) -> tuple[Manifest, int]:
-        """As `load`, of a checkpoint that `scan` gave: without listing all of them again."""
-        return catalog.load_manifest(self.backend, found, self.id)
+        """As `sized`, of a checkpoint that `scan` gave: without listing all of them again."""
+        return catalog.load_manifest(self.backend, found, self.id, self.trust)
+
+    def is_unfinished(self, found: Found) -> bool:
+        """Say whether a checkpoint is surely not the last of a run that was done; a look, where `read` takes long."""
+        with suppress(DamageError, StorageError, FileNotFoundError):
+            return catalog.is_unfinished(self.backend, found)
+        return False
 
     def is_there(self, found: Found) -> bool:
         """Say whether a checkpoint is still published; a live run removes old ones beside its readers."""
         return catalog.is_published(self.backend, found.name)
 
-    def source(self, manifest: Manifest) -> Source:
+    def source(self, manifest: Manifest, io: IO = DEFAULT) -> Source:
         """Open a checkpoint's leaves for verified reading."""
-        return Source(self.backend, manifest)
+        from outlast.store.reading import Source
+
+        return Source(self.backend, manifest, io)
+
+    def load(self, path: str, step: int | str | None = None, *, mmap: bool = False) -> NDArray[Any]:
+        """Return one leaf as a NumPy array. Only its bytes are read, and each is checked.
+
+        Args:
+            path: its name, as `outlast show` says it: ``model/fc.weight``.
+            step: of which checkpoint: a step or a name. None: of the newest that is good; a damaged one is passed over
+                with a RuntimeWarning.
+            mmap: look into the file instead of copying. All is checked once, before this returns; what becomes of
+                the storage later is not noticed (and an error of the disk then ends the process). The file's blocks
+                stay as long as the array does, also when the checkpoint is pruned. A leaf that does not lie in one
+                piece is read as without.
+
+        Returns:
+            An array of the saved dtype and shape, little endian, in C order; read-only with `mmap`. Strings and bytes
+            are arrays of uint8; bfloat16 and float8 are those of ml_dtypes.
+
+        Raises:
+            NothingError: there is no such leaf, or no checkpoint.
+            DamageError: no good one is left, or that which `step` names is damaged.
+            UsageError: NumPy is missing, or ml_dtypes where the dtype is of it.
+        """
+        try:
+            from outlast.store import loading
+        except ImportError as e:
+            if e.name is None or e.name.partition(".")[0] != "numpy":
+                raise
+            hint = "pip install numpy; or take its bytes: store.source(store.newest()).read(path)"
+            raise UsageError("to load a leaf as an array needs NumPy, which is not installed", hint=hint) from None
+        return loading.load(self, path, step, mmap=mmap)
 
     def find(self, wanted: str | None) -> CheckpointName:
         """Return the checkpoint that a person means: a name, a step number, or None for the newest."""
@@ -128,6 +198,7 @@ class Store:
             raise NothingError(f"no checkpoint {wanted} in {self.path}; there are {names}", hint="see: outlast ls")
         return matches[0]
 
+    @told
     def attempts(self, *, metrics: bool = False) -> tuple[AttemptLog, ...]:
         """Read all journals, oldest attempt first. A journal that cannot be read counts as one damaged line."""
         logs = []
@@ -138,41 +209,63 @@ class Store:
                 logs.append(AttemptLog(attempt=number, events=(), damaged=1))
         return tuple(logs)
 
+    def jobs(self) -> tuple[JobLog, ...]:
+        """Read the records of the jobs that the run was placed in, in that order."""
+        return job_logs(self.backend)
+
     def quarantined(self) -> tuple[str, ...]:
         """Return the names of what was moved to quarantine."""
         return tuple(entry.name for entry in self.backend.list(QUARANTINE))
 
+    @told
     def claim(
         self,
         *,
         role: str = "run",
         takeover: bool = False,
         identity: host.Identity | None = None,
-        waiting: lease.Waiting | None = None,
+        waiting: Waiting | None = None,
     ) -> Lease:
         """Become the run's next attempt and take stock of what older ones left. See `lease.claim`.
 
         Raises:
             BusyError: another attempt lives.
+            UsageError: the directory is somebody else's, who was there first.
         """
+        from outlast.backends import host
+        from outlast.store import lease
+
+        self.backend.guard()
         mine = identity or host.me()
         got = lease.claim(self.backend, self.clock, mine, store=self.id, role=role, takeover=takeover, waiting=waiting)
         with lease.ended_on_error(got):
-            expected = journals.acknowledged(self._recent(got.attempt))
-            accepted = catalog.adoption(self.backend, catalog.scan(self.backend), got.attempt, expected)
-            got.journal.record(ADOPT, checkpoints=accepted)
-        return replace(got, adopted=frozenset(accepted))
+            found = self.scan()
+            expected = journals.acknowledged(self._recent(got.attempt)) | self._hidden(found, got.attempt)
+            accepted = catalog.adoption(self.backend, found, got.attempt, expected)
+            got.journal.record_twice(journals.ADOPT, checkpoints=accepted)  # what counts hangs on it
+        return replace(got, adopted=frozenset(accepted), trust=self.trust)
+
+    def _hidden(self, found: tuple[Found, ...], attempt: int) -> set[str]:
+        """Return those among the directories that cannot be listed now which a journal calls saved."""
+        blind = {one.name.format() for one in found if one.unreadable and one.name.attempt < attempt}
+        if not blind:
+            return set()
+        logs = [journals.read(self.backend, number) for number in journals.attempts(self.backend) if number < attempt]
+        return blind & journals.acknowledged(logs)
 
     def _recent(self, attempt: int) -> list[AttemptLog]:
         """Return the logs of the attempts before whose last saves a listing may not show yet."""
+        from outlast.store.lease import STALE_S
+
         numbers = [number for number in journals.attempts(self.backend) if number < attempt][-_RECENT:]
         logs = []
         for number in numbers:
             last, now = self.backend.heartbeat(journal_path(number))
-            if now - last < 2 * lease.STALE_S:
+            if now - last < 2 * STALE_S:
                 logs.append(journals.read(self.backend, number))
         return logs
 
+    @told
     def live(self, *, probe: bool = False) -> host.Identity | None:
         """Return who writes to this run now, as far as can be told without waiting; None if nobody does.
 
@@ -182,35 +275,36 @@ class Store:
         numbers = journals.attempts(self.backend)
         if not numbers:
             return None
-        log = journals.read(self.backend, numbers[-1])
-        claim_line = log.first("claim")
-        owner = host.from_record(claim_line) if claim_line else None
-        if log.last("ended") or owner is None:
-            return None
-        alive = host.is_alive(owner, host.me())
-        if alive is None:
-            path = journal_path(log.attempt)
-            last, now = self.backend.heartbeat(path) if probe else (self.backend.modified(path), self.clock.wall())
-            alive = now - last < lease.SILENT_S
-        return owner if alive else None
+        from outlast.store import lease
 
+        return lease.living(self.backend, self.clock, journals.read(self.backend, numbers[-1]), probe=probe)
+
+    def newest(self) -> Manifest:
+        """Return the newest manifest that counts. Raises as `find` and `manifest` do."""
+        for _ in range(_LOOKS):
+            with suppress(NothingError):  # a live run has removed it since it was listed: it has a newer one
+                return self.manifest(self.find(None))
+        return self.manifest(self.find(None))
+
+    @told
     def request(self, kind: str, reason: str) -> Request:
         """Leave a request for the live run: `stop` (save and leave) or `save`."""
         if kind not in REQUESTS:
             raise UsageError(f"unknown request {kind!r}: expected one of {', '.join(REQUESTS)}")
         if self.live(probe=True) is None:
             raise NothingError(f"no run is alive on {self.path}", hint="see: outlast status")
-        attempt = max(journals.attempts(self.backend))
+        attempt = max(journals.attempts(self.backend), default=0)  # none, if somebody took the journals away
         try:
             self.backend.make_dir(CONTROL)
         except FileExistsError:
             pass
         else:
             self.backend.sync("")
-        path = f"{CONTROL}/{kind}-{secrets.token_hex(6)}.json"
+        path = f"{CONTROL}/{kind}-{os.urandom(6).hex()}.json"
         self.backend.create(path, [json.dumps({"reason": reason, "attempt": attempt}).encode() + b"\n"])
         return Request(kind=kind, path=path, reason=reason, attempt=attempt)
 
+    @told
     def requests(self) -> tuple[Request, ...]:
         """Return the requests that wait."""
         found = []
@@ -238,14 +332,16 @@ class Store:
         reason = str(told.get("reason", "request"))
         return Request(kind=kind, path=path, reason=reason, attempt=attempt if type(attempt) is int else 0)
 
+    @told
     def _make(self) -> None:
         self.backend.make_root()
+        self.warnings += self.backend.guard()
         names = {entry.name for entry in self.backend.list("")}
         is_used = any(CheckpointName.parse(name) for name in names) or journals.attempts(self.backend)
         if STORE not in names and not is_used:
             self.is_new = True
-            self.backend.sync_parent()
-            about = {"format": "outlast-store", "version": 1, "store": secrets.token_hex(16)}
+            self.backend.sync_parents()
+            about = {"format": "outlast-store", "version": 1, "store": os.urandom(16).hex()}
             try:
                 self.backend.create(STORE, [seal({**about, "created": iso(self.clock.wall())})])
             except FileExistsError:
@@ -253,20 +349,30 @@ class Store:
             self.backend.sync("")
 
     def _identify(self) -> str:
+        """Return the store's id. If outlast.json is lost, damaged or another store's, what else is here tells it."""
+        problem, is_missing = "", False
         try:
-            return str(catalog.read_store(self.backend)["store"])
+            named = str(catalog.read_store(self.backend)["store"])
         except FileNotFoundError:
-            problem = f"{self.path} has no {STORE}"
+            problem, is_missing = f"{self.path} has no {STORE}", True
         except DamageError as e:
             problem = str(e)
-        told = self._claimed_id() or catalog.id_by_manifests(self.backend)
-        if told is None:
+        claimed = self._claimed_id()
+        if not problem:
+            if claimed in (None, named) or catalog.id_by_manifests(self.backend, self.trust) != claimed:
+                return named
+            problem = f"{STORE} says {named}, which is another store"
+        told_id = claimed or catalog.id_by_manifests(self.backend, self.trust)
+        if is_missing:
+            with suppress(FileNotFoundError, DamageError):
+                return str(catalog.read_store(self.backend)["store"])  # it was being made while we looked
+        if told_id is None:
             if not self.backend.list(JOURNAL) and not catalog.scan(self.backend):
                 hint = "name the directory that a run was given; it holds outlast.json and step-... directories"
-                raise NothingError(f"{self.path} is not a store: {problem}", hint=hint) from None
+                raise NothingError(f"{self.path} is not a store: {problem}", hint=hint)
             raise DamageError(problem, path=STORE)
         self.warnings.append(f"{problem}; the store's id was taken from what else is in it")
-        return told
+        return told_id
 
     def _claimed_id(self) -> str | None:
         """Return the store's id as the newest readable claim gives it."""

@@ -43,6 +43,8 @@ class JsonLines:
 
 
 def _write(line: str) -> None:
+    if sys.stderr is None:  # closed before Python began: a daemon's
+        return
     try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()

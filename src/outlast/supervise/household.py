@@ -20,6 +20,12 @@ class Household:
         now = processes.table()
         return {pid for pid in processes.below(now, {os.getpid()}, but=self._others) if now[pid].alive}
 
+    def named(self, names: frozenset[bytes]) -> list[int]:
+        """Return the pids of the live programs of these names, but not of those that another one of them started."""
+        now = processes.table()
+        found = {pid for pid in processes.below(now, {os.getpid()}, but=self._others) if now[pid].name in names}
+        return sorted(pid for pid in found if now[pid].alive and now[pid].parent not in found)
+
     def reap(self) -> None:
         """Bury the orphans that we took in and that have ended. The command itself is to be polled before."""
         others = {process.pid for process in self._others}

@@ -15,6 +15,7 @@ from outlast.supervise import tree
 
 NOTICES = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
 _IGNORABLE = frozenset({signal.SIGINT, signal.SIGHUP})  # nohup, and `&` in scripts: what they ignore stays ignored
+_REPEATED = frozenset({signal.SIGUSR1, signal.SIGUSR2})
 _READ_BYTES = 4096
 AGAIN_AFTER_S = 1.0
 
@@ -83,7 +84,8 @@ class Bell:
     """Tells a first notice from its double, and from a person who has lost patience.
 
     Ctrl-C after any earlier notice, or a signal that came before, means: now; unless within the second in which
-    batch systems send their doubles. A TERM that follows a USR1 is a batch system's last word, not impatience.
+    batch systems send their doubles. A TERM that follows a USR1 is a batch system's last word, not impatience; nor is
+    a USR1 or USR2 that comes again: batch systems repeat them, for another reason or without one.
     """
 
     __slots__ = ("_first_s",)
@@ -96,5 +98,7 @@ class Bell:
         if not self._first_s:
             self._first_s[number] = now_s
             return Meaning.NOTICE
+        if number in _REPEATED:
+            return Meaning.DOUBLE
         since_s = min(self._first_s.values()) if number == signal.SIGINT else self._first_s.setdefault(number, now_s)
         return Meaning.HURRY if now_s - since_s >= AGAIN_AFTER_S else Meaning.DOUBLE

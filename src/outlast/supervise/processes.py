@@ -16,6 +16,7 @@ class Process:
     Attributes:
         started: clock ticks since boot; with the pid it names a process for good.
         alive: False for a zombie. (A zombie whose other threads go on is alive.)
+        name: of its program, as far as the kernel keeps it: 15 bytes.
     """
 
     pid: int
@@ -23,22 +24,36 @@ class Process:
     session: int
     started: int
     alive: bool
+    name: bytes = b""
 
 
 def look(pid: int) -> Process | None:
     """Return one process; None if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            head, _, rest = file.read().rpartition(b")")
     except OSError:
         return None
+    fields = rest.split()
     return Process(
         pid=pid,
+        name=head.partition(b"(")[2],
         parent=int(fields[_PPID]),
         session=int(fields[_SESSION]),
         started=int(fields[_STARTED]),
         alive=fields[0] not in b"ZX" or int(fields[_THREADS]) > 1,
     )
+
+
+def is_above(pid: int) -> bool:
+    """Say whether a process is an ancestor of ours."""
+    at = os.getppid()
+    while at > 0:
+        if at == pid:
+            return True
+        found = look(at)
+        at = found.parent if found else 0
+    return False
 
 
 def table() -> dict[int, Process]:

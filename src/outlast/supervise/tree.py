@@ -186,9 +186,16 @@ def end(
     while alive := find():
         if SYSTEM.monotonic() >= until_s:
             return tuple(sorted(alive))
-        _send(alive, signal.SIGKILL)
+        kill(alive)
         _await_any(alive, _LOOK_AGAIN_S, _wait)
     return ()
+
+
+def kill(pids: Collection[int]) -> bool:
+    """Kill processes, all at once: no shell sees its child die, and goes on. Returns whether there was any."""
+    _send(pids, signal.SIGSTOP)
+    killed = [send(pid, signal.SIGKILL) for pid in pids]
+    return any(killed)
 
 
 def send(pid: int, number: int) -> bool:

@@ -6,11 +6,13 @@ memory order and strides.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import math
+import operator
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.lib import recfunctions
 
 from outlast.capture import objects
-from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.adapter import Adapter, Facts, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Several, Target
 from outlast.capture.strides import order_of, strides_of
 from outlast.capture.values import class_name
 from outlast.errors import DamageError
@@ -27,6 +29,7 @@ from outlast.format.model import Node
 
 _NUMERIC = "?biufc"
 _LONG = {"g": "longdouble", "G": "clongdouble"}
+_FOREIGN = 2  # numpy.dtype.isbuiltin of what a library has registered
 _NAMED = re.compile(r"(datetime64|timedelta64)\[([A-Za-z0-9]+)\]|[SUV][0-9]+|[a-z0-9_]+")
 _BIT_GENERATORS = {
     cls.__name__: cls
@@ -59,7 +62,7 @@ def layout(dtype: np.dtype[Any]) -> Layout:
             f"is an array of Python objects or variable-length strings (dtype {dtype})",
             "use a list, or a fixed dtype: numbers, dates, U<n>, S<n>",
         )
-    if dtype.char in _LONG:
+    if _is_long(dtype):
         return Layout(_long_name(dtype), dtype.newbyteorder("="))
     if dtype.names is not None:
         return _structured(dtype)
@@ -67,6 +70,10 @@ def layout(dtype: np.dtype[Any]) -> Layout:
     if not _is_known(_name(stored)):
         raise Refused(f"has the dtype {dtype}", "convert it to one of NumPy's own dtypes, or to bfloat16 or float8")
     return Layout(_name(stored), stored)
+
+
+def _is_long(dtype: np.dtype[Any]) -> bool:
+    return dtype.char in _LONG and dtype.isbuiltin != _FOREIGN  # other libraries' dtypes use the same letters
 
 
 def _is_known(name: str) -> bool:
@@ -100,7 +107,7 @@ def _structured(dtype: np.dtype[Any]) -> Layout:
 def _has_plain_fields(dtype: np.dtype[Any]) -> bool:
     if dtype.names is not None:
         return all(_has_plain_fields(dtype[name].base) for name in dtype.names)
-    return dtype.char not in _LONG and (dtype.kind != "V" or dtype.type is np.void)
+    return not _is_long(dtype) and (dtype.kind != "V" or dtype.type is np.void)
 
 
 def _long_name(dtype: np.dtype[Any]) -> str:
@@ -126,7 +133,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
         raise ValueError(f"this process knows no dtype {name!r}; import the library that brings it") from error
     if dtype.hasobject or dtype.kind == "O":
         raise ValueError(f"the dtype {name!r} holds objects")
-    return np.dtype(dtype.newbyteorder("<").str) if dtype.kind in _NUMERIC else dtype.newbyteorder("<")
+    is_numeric = dtype.kind in _NUMERIC and dtype.isbuiltin != _FOREIGN
+    return np.dtype(dtype.newbyteorder("<").str) if is_numeric else dtype.newbyteorder("<")
 
 
 def _structured_named(name: str) -> np.dtype[Any]:
@@ -200,10 +208,16 @@ class Filled(Target):
         self._stored = layout(array.dtype).stored
         self._temporary: np.ndarray[Any, Any] | None = None
 
+    def _is_plain(self) -> bool:
+        return bool(self._array.dtype == self._stored and self._array.flags.c_contiguous)
+
+    def own_bytes(self, size_bytes: int) -> int:
+        return 0 if self._is_plain() else size_bytes
+
     def open(self) -> memoryview:
         if not self._array.size or not self._stored.itemsize:
             return memoryview(bytearray())
-        if self._array.dtype == self._stored and self._array.flags.c_contiguous:
+        if self._is_plain():
             return _bytes_of(self._array).data
         self._temporary = np.empty(self._array.shape, self._stored)
         return _bytes_of(self._temporary).data
@@ -224,11 +238,46 @@ class FilledScalar(Filled):
         return self._array[()]
 
 
+class Arrays(Several):
+    """Many arrays. Not structured ones: the names in their dtype can be changed in place."""
+
+    types = frozenset({np.ndarray, np.memmap})
+
+    def suits(self, values: Sequence[Any]) -> bool:
+        return all(value.size and value.dtype.names is None for value in values)
+
+    def facts(self, values: Sequence[Any]) -> Facts:
+        told = tuple(list(map(get, values)) for get in _TOLD)
+        return Facts(told, _addresses(values))
+
+    def identities(self, facts: Facts) -> list[Hashable]:
+        return list(zip(facts.addresses, *facts.told, strict=True))
+
+
+_TOLD = tuple(map(operator.attrgetter, ("shape", "strides", "dtype")))
+
+
+def _addresses(arrays: Sequence[Any]) -> list[int]:
+    """Return where each array's memory begins: the buffer protocol knows it sooner than the array interface."""
+    try:
+        return list(map(ctypes.addressof, map(ctypes.c_char.from_buffer, arrays)))
+    except (TypeError, ValueError, BufferError):  # one is read-only, not in C order, or holds dates
+        return list(map(_address, arrays))
+
+
+def _address(array: Any) -> int:
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError, BufferError):
+        return int(array.__array_interface__["data"][0])
+
+
 class ArrayAdapter(LeafAdapter):
     """`numpy.ndarray` and memory maps of it."""
 
     kind = "array"
     exact_types = (np.ndarray, np.memmap)
+    several = Arrays()
 
     def describe(self, value: Any) -> LeafSpec:
         return _spec(value)
@@ -236,10 +285,14 @@ class ArrayAdapter(LeafAdapter):
     def identity(self, value: Any) -> Hashable | None:
         if not value.size:
             return None
-        return value.__array_interface__["data"][0], value.shape, value.strides, value.dtype
+        return _address(value), value.shape, value.strides, value.dtype
 
     def copy(self, value: Any, out: memoryview) -> None:
         _copy(value, out)
+
+    def address(self, value: Any) -> int | None:
+        is_plain = value.flags.c_contiguous and value.dtype == layout(value.dtype).stored
+        return _address(value) if is_plain else None
 
     def attributes(self, value: Any) -> dict[str, Node]:
         order = None if value.flags.c_contiguous else order_of(value.shape, value.strides, value.itemsize)
@@ -271,6 +324,7 @@ class ScalarAdapter(LeafAdapter):
 
     kind = "scalar"
     types = (np.generic,)
+    immutable = True
 
     def describe(self, value: Any) -> LeafSpec:
         return _spec(value)

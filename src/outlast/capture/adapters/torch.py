@@ -1,4 +1,4 @@
-"""PyTorch: tensors, modules, optimizers, generators. The one module that imports PyTorch.
+"""PyTorch: tensors, modules, optimizers, generators. With `cuda`, which it uses, what imports PyTorch.
 
 Bytes move between tensor memory and the snapshot without NumPy, which knows no bfloat16 and no float8.
 """
@@ -9,13 +9,30 @@ import contextlib
 import ctypes
 import inspect
 import math
+import operator
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 
-from outlast.capture.adapter import Adapter, Fixed, GlobalRng, LeafAdapter, LeafSpec, Refused, Target
+from outlast.capture.adapter import (
+    Adapter,
+    Copies,
+    Facts,
+    Fixed,
+    GlobalRng,
+    LeafAdapter,
+    LeafSpec,
+    Refused,
+    Several,
+    Shape,
+    Target,
+    Within,
+)
+from outlast.capture.adapters import dtensor
+from outlast.capture.adapters.cuda import OVERLAP, Overlap
+from outlast.capture.pool import Pool
 from outlast.capture.strides import order_of, strides_of
 from outlast.errors import DamageError
 from outlast.format.model import Node
@@ -28,6 +45,7 @@ _NAMES = (
 _DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES if hasattr(torch, name)}
 _NAMED = {dtype: name for name, dtype in _DTYPES.items()}
 _SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+_COMPILED_FROM = "_orig_mod"  # of what torch.compile makes of a module: its own state_dict puts this before each name
 _FIXED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 
 
@@ -40,12 +58,16 @@ def _memory(tensor: torch.Tensor) -> memoryview:
 class Filled(Target):
     """A live tensor, filled in place; or a new one on the CPU. It then requires a gradient or not, as the saved one."""
 
-    __slots__ = ("_held", "_requires_grad", "_tensor")
+    __slots__ = ("_held", "_requires_grad", "_tensor", "_value")
 
     def __init__(self, tensor: torch.Tensor, *, requires_grad: bool) -> None:
-        self._tensor = tensor
-        self._held = tensor
+        self._value = tensor
+        self._tensor = dtensor.local(tensor)
+        self._held = self._tensor
         self._requires_grad = requires_grad
+
+    def own_bytes(self, size_bytes: int) -> int:
+        return 0 if _is_plain(self._tensor) else size_bytes
 
     def open(self) -> memoryview:
         if not self._tensor.numel():
@@ -60,7 +82,7 @@ class Filled(Target):
             self._held = self._tensor
 
     def value(self) -> Any:
-        tensor = self._tensor
+        tensor = self._value
         if tensor.requires_grad != self._requires_grad and tensor.is_leaf and _is_differentiable(tensor):
             tensor.requires_grad_(self._requires_grad)
         return tensor
@@ -74,36 +96,93 @@ def _is_plain(tensor: torch.Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
 
 
+class Tensors(Several):
+    """Many dense tensors. Not of other types: these may mean anything by a tensor's attributes."""
+
+    types = frozenset({torch.Tensor, torch.nn.Parameter})
+
+    def suits(self, values: Sequence[Any]) -> bool:
+        return all(value.numel() and not value.is_meta for value in values)
+
+    def facts(self, values: Sequence[Any]) -> Facts | None:
+        if not all(value.layout is torch.strided and not value.is_nested for value in values):
+            return None  # these know no strides and no address
+        addresses = list(map(torch.Tensor.data_ptr, values))
+        told = tuple(list(map(get, values)) for get in _TOLD)
+        return Facts(told, addresses) if all(addresses) else None
+
+    def identities(self, facts: Facts) -> list[Hashable]:
+        devices, *others, _ = facts.told
+        return list(zip(devices, facts.addresses, *others, strict=True))
+
+
+_TOLD: tuple[Callable[[Any], Any], ...] = (
+    *map(operator.attrgetter, ("device", "dtype", "shape")),
+    *(torch.Tensor.stride, torch.Tensor.is_conj, torch.Tensor.is_neg),
+    operator.attrgetter("requires_grad"),
+)
+
+
 class TensorAdapter(LeafAdapter):
-    """Dense tensors and parameters, on any device."""
+    """Dense tensors and parameters, on any device.
+
+    Args:
+        overlap: copies those of a device beside the program.
+    """
 
     kind = "tensor"
     types = (torch.Tensor,)
+    several = Tensors()
+
+    def __init__(self, overlap: Overlap = OVERLAP) -> None:
+        self._overlap = overlap
 
     def describe(self, value: Any) -> LeafSpec:
+        value = dtensor.local(value)
         _check(value)
         size = value.numel() * value.element_size()
         return LeafSpec(dtype=_NAMED[value.dtype], shape=tuple(value.shape), size_bytes=size)
 
+    def within(self, value: Any) -> Within | None:
+        return dtensor.within(value)
+
     def identity(self, value: Any) -> Hashable | None:
+        value = dtensor.local(value)
         if value.is_nested or value.layout != torch.strided or not value.numel() or value.is_meta:
             return None
         place = value.device, value.data_ptr(), value.dtype
         return *place, value.shape, value.stride(), value.is_conj(), value.is_neg()
 
     def copy(self, value: Any, out: memoryview) -> None:
+        value = dtensor.local(value)
         if value.numel():
             flat = torch.frombuffer(out, dtype=torch.uint8)
             flat.view(value.dtype).view(value.shape).copy_(value.detach())  # no copy between, whatever its strides
 
+    def address(self, value: Any) -> int | None:
+        value = dtensor.local(value)
+        is_plain = value.device.type == "cpu" and value.is_contiguous() and not value.is_conj() and not value.is_neg()
+        return int(value.data_ptr()) if is_plain else None
+
+    def is_far(self, value: Any) -> bool:
+        return self._overlap.takes(dtensor.local(value))
+
+    def start(self, paths: Sequence[str], values: Sequence[Any], *, pool: Pool, overlaps: bool) -> Copies:
+        return self._overlap.start(paths, list(map(dtensor.local, values)), pool=pool, overlaps=overlaps)
+
+    def leave(self, pool: Pool) -> None:
+        self._overlap.leave(pool)
+
     def attributes(self, value: Any) -> dict[str, Node]:
-        order = order_of(value.shape, value.stride(), 1)
+        local = dtensor.local(value)
+        order = order_of(local.shape, local.stride(), 1)
         return {"requires_grad": bool(value.requires_grad)} | ({"order": order} if order else {})
 
     def view(self, value: Any) -> Any:
         return value.detach()
 
     def fillable(self, value: Any) -> bool:
+        value = dtensor.local(value)
         expanded = any(step == 0 and size > 1 for size, step in zip(value.shape, value.stride(), strict=True))
         return not expanded
 
@@ -134,6 +213,8 @@ def _check(tensor: torch.Tensor) -> None:
         raise Refused(f"is a tensor of the layout {tensor.layout}", "keep it as a plain one: tensor.to_dense()")
     if tensor.is_meta:
         raise Refused("is a tensor on the meta device, without data", "materialize it first (to_empty)")
+    if tensor.device.type == "cpu" and tensor.numel() and not tensor.data_ptr():
+        raise Refused("has no memory: its storage was resized to nothing", "give it back its storage before a save")
     if hasattr(type(tensor), "__tensor_flatten__"):
         raise Refused(f"is a {type(tensor).__name__}, which is made of other tensors", "keep these, or register it")
     if tensor.dtype not in _NAMED or tensor.is_quantized:
@@ -141,7 +222,10 @@ def _check(tensor: torch.Tensor) -> None:
 
 
 class ModuleAdapter(Adapter):
-    """`torch.nn.Module`: parameters, persistent buffers and extra state, by its own state_dict."""
+    """`torch.nn.Module`: parameters, persistent buffers and extra state, by its own state_dict.
+
+    A compiled module is the one that it was compiled from: the names are the same with and without `torch.compile`.
+    """
 
     name = "torch.module"
     types = (torch.nn.Module,)
@@ -149,6 +233,7 @@ class ModuleAdapter(Adapter):
     in_place = True
 
     def lower(self, value: Any) -> Any:
+        value = getattr(value, _COMPILED_FROM, value)
         if _has_keep_vars(value):
             with contextlib.suppress(RuntimeError):  # a hook that cannot work with parameters: it will with tensors
                 return dict(value.state_dict(keep_vars=True))
@@ -156,8 +241,9 @@ class ModuleAdapter(Adapter):
 
     def restore(self, value: Any, saved: Any) -> Any:
         state = OrderedDict(saved)
-        state._metadata = getattr(value.state_dict(), "_metadata", None)  # type: ignore[attr-defined]  # noqa: SLF001
-        value.load_state_dict(state, strict=True)
+        module = getattr(value, _COMPILED_FROM, value)
+        state._metadata = getattr(module.state_dict(), "_metadata", None)  # type: ignore[attr-defined]  # noqa: SLF001
+        module.load_state_dict(state, strict=True)
         return value
 
 
@@ -180,6 +266,11 @@ class OptimizerAdapter(Adapter):
 
     def lower(self, value: Any) -> Any:
         return {**value.state_dict(), _SHAPES: _shapes(value)}
+
+    def awaiting(self, value: Any, lowered: Any, state: Node, shapes: Callable[[str], Shape | None]) -> Any:
+        """Make places for what the optimizer keeps of parameters that lie on several ranks: each its own box."""
+        missing = dict(dtensor.numbered(value, lowered["state"]))
+        return lowered | {"state": lowered["state"] | dtensor.places(missing, state, shapes)} if missing else lowered
 
     def restore(self, value: Any, saved: Any) -> Any:
         state = {name: item for name, item in saved.items() if name != _SHAPES}

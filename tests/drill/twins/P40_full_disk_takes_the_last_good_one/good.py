@@ -1,0 +1,24 @@
+"""The last good one is replaced by a whole one, or not at all."""
+
+import os
+import pickle
+import time
+
+import numpy as np
+
+u, step = np.ones(2000), 0
+if os.path.exists("state.pkl"):
+    with open("state.pkl", "rb") as file:
+        u, step = pickle.load(file)
+while step < 16:
+    u *= 1.01
+    step += 1
+    time.sleep(0.02)
+    with open("new.pkl", "wb") as file:
+        pickle.dump((u, step), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace("new.pkl", "state.pkl")
+    print(f"step {step} u={u[0]:.9f}", flush=True)
+with open("result.txt", "w") as file:
+    file.write(repr(float(u[0])))

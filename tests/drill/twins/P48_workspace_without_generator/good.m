@@ -1,0 +1,23 @@
+% What the run needs, by name, and the generator's state.
+rand("twister", 1);
+step = 0;
+total = 0;
+if exist("state.mat", "file")
+  load("state.mat");
+  rand("twister", generator);
+end
+while step < 17
+  total = total + rand();
+  step = step + 1;
+  if mod(step, 5) == 0
+    generator = rand("twister");
+    save("-binary", "new.mat", "step", "total", "generator");
+    rename("new.mat", "state.mat");
+  end
+  printf("step %d total=%.12f\n", step, total);
+  fflush(stdout);
+  pause(0.02);
+end
+file = fopen("result.txt", "w");
+fprintf(file, "%.17g", total);
+fclose(file);

@@ -1,0 +1,9 @@
+#!/bin/bash
+#SBATCH --time=01:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
+    ARGS="--restart"
+fi
+srun ./model $ARGS

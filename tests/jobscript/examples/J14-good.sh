@@ -1,0 +1,10 @@
+#!/bin/bash
+#SBATCH -J vasp
+#SBATCH -t 12:00:00
+#SBATCH --requeue
+#SBATCH --open-mode append
+#SBATCH -o vasp.log
+
+module load vasp
+if [ -s CONTCAR ]; then cp CONTCAR POSCAR; fi
+srun vasp_std
