@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from outlast.backends import Syscalls
 from outlast.errors import BusyError, DamageError, FencedError, SpaceError, StorageError, UsageError
 from outlast.format.digest import NAME
 from outlast.store import Store
@@ -293,3 +294,23 @@ def test_modes_that_keep_their_own_user_out(ordinary, heard):
     custody.close("failed")
     assert not (ordinary / "s/saves").exists()
     assert heard.warnings == []
+
+
+def test_a_thousand_saves_left_behind_cost_a_thousand_looks_and_no_million(tmp_path, heard):
+    class Listed(Syscalls):
+        entries = 0
+
+        def scandir(self, fd):
+            found = super().scandir(fd)
+            self.entries += len(found)
+            return found
+
+    first = begin(tmp_path / "s", heard)
+    for step in range(300):
+        bring(first, step, a=b"")
+    first.close("failed", keeps=True)
+    calls = Listed()
+    second = begin(tmp_path / "s", heard, calls=calls)
+    assert not os.path.exists(first.folder)
+    assert calls.entries < 1000
+    second.close("failed")

@@ -123,6 +123,14 @@ class Posix(Publishing):
             else:
                 self.calls.unlink(name, dir_fd=dir_fd)
 
+    def is_dir(self, path: str) -> bool:
+        """Say whether a directory is there; a link to one is none."""
+        try:
+            with self.refusals(path), self._parent(path) as (dir_fd, name):
+                return stat.S_ISDIR(self.calls.stat(name, dir_fd=dir_fd).st_mode)
+        except FileNotFoundError:
+            return False
+
     def move(self, path: str, to: str) -> None:
         with self.refusals(path), self._parent(path) as (fd, name), self._parent(to) as (to_fd, to_name):
             if self._has(to_name, to_fd):

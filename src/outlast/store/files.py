@@ -178,7 +178,7 @@ def pieces(opened: Reader, file: StoredFile, manifest: Manifest, heed: Heed) -> 
 
 def remove_tree(backend: Posix, path: str) -> None:
     """Remove a directory and all that is in it, or a file; nothing that a link leads to. Missing is well."""
-    for entry in _allowed(backend, path, partial(backend.list, path)) if _is_dir(backend, path) else ():
+    for entry in _allowed(backend, path, partial(backend.list, path)) if backend.is_dir(path) else ():
         inner = f"{path}/{entry.name}"
         remove = partial(remove_tree if entry.kind == "dir" else _remove, backend, inner)
         _allowed(backend, path, remove)
@@ -198,11 +198,6 @@ def _allowed(backend: Posix, path: str, work: Callable[[], _T]) -> _T:
         if not backend.loosen(path):
             raise
         return work()
-
-
-def _is_dir(backend: Posix, path: str) -> bool:
-    above, _, name = path.rpartition("/")
-    return any(entry.name == name and entry.kind == "dir" for entry in backend.list(above))
 
 
 def _contents_of(manifest: Manifest) -> Contents:
