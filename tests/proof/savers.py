@@ -1,4 +1,4 @@
-"""SIGKILL of a program that saves files without a pause, of its supervisor, of both, at any moment.
+"""SIGKILL of a program that saves files as fast as they are taken, of its supervisor, of both, at any moment.
 
 The oracle lies outside of the store: the program notes each step whose rename has returned, and looks at its start
 whether what it is given is whole. Killed alone, it may lose nothing that it has renamed; with its supervisor, nothing
@@ -42,7 +42,7 @@ _C = """
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-enum { AHEAD = 200 };  /* it waits for whoever takes its saves: a disk may remove files far slower than they are made */
+enum { AHEAD = 400 };  /* so many wait to be taken or removed: more would fill the memory or the disk */
 static long state[1 << 12];
 static char *at(char *path, const char *folder, const char *name) { sprintf(path, "%s/%s", folder, name); return path; }
 int main(void) {
@@ -160,4 +160,4 @@ def _missing() -> str | None:
     return None if shutil.which("gcc") else "gcc"
 
 
-HARNESS = Harness(cases=cases, run=run, sample=6, endless=True, needs=_missing, on_disk=True)
+HARNESS = Harness(cases=cases, run=run, sample=6, endless=True, needs=_missing)
