@@ -99,8 +99,9 @@ class Nursery:
         return json.loads(self._pipe(self._process.stdout).readline())
 
     def close(self) -> None:
-        self._pipe(self._process.stdin).close()
+        self._process.kill()  # whoever else was forked here may hold the other end open
         self._process.wait()
+        self._pipe(self._process.stdin).close()
         self._pipe(self._process.stdout).close()
 
     def _pipe(self, pipe: IO[str] | None) -> IO[str]:

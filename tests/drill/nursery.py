@@ -51,8 +51,13 @@ class Attempt:
 def _nursery() -> subprocess.Popen[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     nursery = subprocess.Popen([sys.executable, __file__], stdin=-1, stdout=-1, text=True, env=env)
-    atexit.register(nursery.kill)
+    atexit.register(_end, nursery)
     return nursery
+
+
+def _end(nursery: subprocess.Popen[str]) -> None:
+    nursery.kill()
+    nursery.communicate()
 
 
 def start(script: str, folder: Path, env: dict[str, str], out: Path) -> Attempt:

@@ -77,8 +77,9 @@ class Zygote:
         return status
 
     def close(self) -> None:
-        self._process.stdin.close()
+        self._process.kill()  # whoever else was forked here may hold the other end open
         self._process.wait()
+        self._process.stdin.close()
         self._process.stdout.close()
         self._compiled.cleanup()
 

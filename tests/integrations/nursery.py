@@ -56,8 +56,9 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        self._process.kill()  # whoever else was forked here may hold the other end open
         self._process.wait()  # not for the end of its output, which others might hold open
+        self._process.stdin.close()
         self._process.stdout.close()
 
 

@@ -177,4 +177,4 @@ def _verbs(path: Path, first: str, second: str, monotonic: str) -> int:
     return 8
 
 
-HARNESS = Harness(cases=cases, run=run, sample=125, tools=("faketime",))
+HARNESS = Harness(cases=cases, run=run, sample=90, tools=("faketime",))

@@ -105,4 +105,4 @@ def _check_not_passed_over(path: Path, scenario: Scenario) -> None:
     assert aside <= {scenario.damaged}, f"set aside {aside}"
 
 
-HARNESS = Harness(cases=cases, run=run, sample=450)
+HARNESS = Harness(cases=cases, run=run, sample=350)

@@ -551,4 +551,4 @@ def run(case: str, folder: Path) -> int:
     return RUN[case.partition(":")[0]](case, folder)
 
 
-HARNESS = Harness(cases=cases, run=run, sample=48, endless=True)
+HARNESS = Harness(cases=cases, run=run, sample=36, endless=True)

@@ -35,4 +35,4 @@ def run(case: str, folder: Path) -> None:
     judge(path, told, scenario)
 
 
-HARNESS = Harness(cases=cases, run=run, sample=350)
+HARNESS = Harness(cases=cases, run=run, sample=300)

@@ -113,4 +113,4 @@ def run(case: str, folder: Path) -> None:
     judge(folder / "store", told, scenario)
 
 
-HARNESS = Harness(cases=cases, run=run, sample=150, needs=missing)
+HARNESS = Harness(cases=cases, run=run, sample=100, needs=missing)

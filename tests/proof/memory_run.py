@@ -60,4 +60,4 @@ def run(case: str, folder: Path) -> int:
     return program.finish(folder)
 
 
-HARNESS = Harness(cases=cases, run=run, sample=100, needs=missing)
+HARNESS = Harness(cases=cases, run=run, sample=70, needs=missing)

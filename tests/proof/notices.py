@@ -184,4 +184,4 @@ def _check_exit(kind: str, heard: str, code: int, number: int, where: Path) -> N
         assert code == PREEMPTED or (code == 0 and is_done), context
 
 
-HARNESS = Harness(cases=cases, run=run, sample=160)
+HARNESS = Harness(cases=cases, run=run, sample=110)

@@ -104,4 +104,4 @@ def _check_exit(code: int, group: _Group, said: object) -> None:
         assert code == 0, f"ended with {code} without having been killed: {said!r}"
 
 
-HARNESS = Harness(cases=cases, run=run, sample=60, needs=missing)
+HARNESS = Harness(cases=cases, run=run, sample=40, needs=missing)

@@ -366,4 +366,4 @@ def needs() -> str:
     return "" if os.geteuid() == 0 else "root (to be two users)"
 
 
-HARNESS = Harness(cases=cases, run=run, sample=160, needs=needs)
+HARNESS = Harness(cases=cases, run=run, sample=120, needs=needs)

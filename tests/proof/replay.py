@@ -298,4 +298,4 @@ def _numbers(disk: Disk, where: str) -> list[int]:
     return [name.attempt for name in names if name]
 
 
-HARNESS = Harness(cases=cases, run=run, sample=120)
+HARNESS = Harness(cases=cases, run=run, sample=80)

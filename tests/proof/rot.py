@@ -329,4 +329,4 @@ def _said(name: str, rotten: Mapping[str, bytes | None]) -> str:
     return f"{file} of {len(data)} bytes, from byte {at}"
 
 
-HARNESS = Harness(cases=cases, run=run, sample=48)
+HARNESS = Harness(cases=cases, run=run, sample=32)

@@ -237,4 +237,4 @@ def _program(on_error: str, what: str, free: int, place: Path, disk: Disk | None
     return program.finish(folder)
 
 
-HARNESS = Harness(cases=cases, run=run, sample=150, needs=missing)
+HARNESS = Harness(cases=cases, run=run, sample=100, needs=missing)

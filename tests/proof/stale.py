@@ -123,4 +123,4 @@ def _prune(attempt: Attempt) -> None:
         assert any(text in str(e) for text in ("not visible yet", "stale", "cannot be listed")), e
 
 
-HARNESS = Harness(cases=cases, run=run, sample=200)
+HARNESS = Harness(cases=cases, run=run, sample=150)

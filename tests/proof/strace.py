@@ -91,4 +91,4 @@ def _check_end(status: int, told: bytes, final: int) -> None:
         assert seen is None or seen == final, f"ended well, but acknowledged only {seen}"
 
 
-HARNESS = Harness(cases=cases, run=run, sample=40, tools=("strace",))
+HARNESS = Harness(cases=cases, run=run, sample=28, tools=("strace",))

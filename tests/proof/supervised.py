@@ -142,7 +142,7 @@ def _await_word(*, is_told: bool) -> None:
             return
 
 
-HARNESS = Harness(cases=cases, run=run, sample=20)
+HARNESS = Harness(cases=cases, run=run, sample=16)
 
 if __name__ == "__main__":
     main()

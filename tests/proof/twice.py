@@ -63,4 +63,4 @@ def run(case: str, folder: Path) -> int:
     )
 
 
-HARNESS = Harness(cases=cases, run=run, sample=8)
+HARNESS = Harness(cases=cases, run=run, sample=6)

@@ -315,4 +315,4 @@ def _check_fenced(taker: Attempt) -> None:
     raise AssertionError(f"attempt {taker.lease.attempt} was taken over from, and could save")
 
 
-HARNESS = Harness(cases=cases, run=run, sample=250)
+HARNESS = Harness(cases=cases, run=run, sample=180)

@@ -108,21 +108,21 @@ def test_saving_the_same_step_twice_makes_a_revision(path: Path) -> None:
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE])
 @pytest.mark.parametrize("lasting", [False, True])
-def test_every_refusal_is_loud_and_harmless(tmp_path: Path, code: int, lasting: bool) -> None:
+def test_every_refusal_is_loud_and_harmless(memory: Path, code: int, lasting: bool) -> None:
     """Each storage call of a save fails once, or for good from there on: an error, or a checkpoint that restores."""
-    seed = tmp_path / "seed"
+    seed = memory / "seed"
     first = Attempt.begin(seed)
     first.save(1)
     first.lease.end("failed")
     counting = CountedCalls()
-    counted = Attempt.begin(storekit.copy(seed, tmp_path / "count"), calls=counting)
+    counted = Attempt.begin(storekit.copy(seed, memory / "count"), calls=counting)
     start = len(counting.log)
     counted.save(2, keep=1)
     total = len(counting.log) - start
     assert total > 20
     raised = 0
     for at in range(1, total + 1):
-        path = storekit.copy(seed, tmp_path / "work")
+        path = storekit.copy(seed, memory / "work")
         calls = CountedCalls()
         attempt = Attempt.begin(path, calls=calls)
         calls.fault, calls._matched = Fault(at=at, errno=code, lasting=lasting), 0

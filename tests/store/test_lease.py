@@ -106,21 +106,21 @@ def test_two_starts_at_the_same_instant(path: Path) -> None:
     assert sorted(map(str, outcomes)) == ["1"] + ["busy"] * 7
 
 
-def test_a_zombie_can_neither_publish_nor_acknowledge_nor_prune_at_any_call(tmp_path: Path) -> None:
+def test_a_zombie_can_neither_publish_nor_acknowledge_nor_prune_at_any_call(memory: Path) -> None:
     """The writer pauses at each of its calls in turn; meanwhile a newer attempt takes over and saves; then it wakes."""
-    seed = tmp_path / "seed"
+    seed = memory / "seed"
     first = Attempt.begin(seed)
     first.save(10)
     first.save(20)
     first.lease.end("failed")
     counting = CountedCalls()
-    counted = Attempt.begin(storekit.copy(seed, tmp_path / "count"), calls=counting)
+    counted = Attempt.begin(storekit.copy(seed, memory / "count"), calls=counting)
     start = len(counting.log)
     counted.save(30, keep=1)
     total = len(counting.log) - start
     fenced = acknowledged = 0
     for at in range(1, total + 1):
-        path = storekit.copy(seed, tmp_path / "work")
+        path = storekit.copy(seed, memory / "work")
         calls = CountedCalls()
         zombie = Attempt.begin(path, calls=calls)
         state: dict[str, object] = {"n": 0}
