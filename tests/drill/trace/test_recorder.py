@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from outlast.drill.trace import FileOp, Handler, Held, Load, Look, Moved, Restored, Save, Step, Trace, environment, read
+from proof import core
 
 
 def run(folder: Path, program: str, *, kill: str = "", attempt: str = "1", steps: str = "", **env: str):
@@ -129,8 +130,17 @@ os.kill(os.getpid(), signal.SIGUSR1)
 """
 
 
-def test_saves_loads_and_files_are_told(tmp_path):
-    trace = traced(tmp_path, SAVES)
+@pytest.fixture(params=["on a disk", "in memory"])
+def folder(request, tmp_path):
+    if request.param == "on a disk":
+        yield tmp_path
+    else:
+        with core.folder() as path:
+            yield path
+
+
+def test_saves_loads_and_files_are_told(folder):
+    trace = traced(folder, SAVES)
     saves = {Path(save.path).name: save for save in only(trace, Save)}
     assert saves.keys() == {"a.npz", "b.pkl.new", "c.json", "in_handler"}
     assert saves["a.npz"].how == "numpy.savez"

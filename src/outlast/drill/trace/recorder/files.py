@@ -92,12 +92,13 @@ class _Files:
         name = os.fsdecode(path)
         place = os.path.abspath(name)
         is_code = place.endswith(_CODE) or place in sys.path or is_in_library(f"{place}/")
-        is_elsewhere = place == self._recorder.log.path or f"{place}/".startswith(_ELSEWHERE)
-        return "" if not name or is_code or is_elsewhere or self._is_passing(place) else place
+        is_elsewhere = place == self._recorder.log.path or self._is_passing(place)
+        return "" if not name or is_code or is_elsewhere else place
 
     def _is_passing(self, place: str) -> bool:
-        """Say whether this is one of the temporary files that libraries try things with."""
-        return place.startswith(self._temporary) and not place.startswith(os.getcwd() + os.sep)
+        """Say whether this is the system's, or one of the temporary files that libraries try things with."""
+        outside = (*_ELSEWHERE, self._temporary)  # the program itself may be below /dev/shm
+        return f"{place}/".startswith(outside) and not place.startswith(os.getcwd() + os.sep)
 
 
 def _change(op: str) -> Callable[[_Files, tuple[Any, ...]], list[str]]:
