@@ -102,9 +102,9 @@ def test_links_are_followed_first(tmp_path, table):
     (real / "memory").mkdir()
     (real / "link").symlink_to(real / "memory")
     with open(table, "a") as file:
-        file.write(f"50 21 0:60 / {real}/memory rw - tmpfs tmpfs rw\n")
+        file.write(f"49 21 8:9 / {real} rw - xfs /dev/sdz1 rw\n50 49 0:60 / {real}/memory rw - tmpfs tmpfs rw\n")
     assert find(str(tmp_path / "link" / "store"), table).type == "tmpfs"
-    assert find(str(tmp_path / "store"), table).type == "ext4"
+    assert find(str(tmp_path / "store"), table).type == "xfs"
 
 
 @pytest.mark.usefixtures("_literal")
