@@ -136,6 +136,30 @@ print("fine", flush=True)
     assert one.line() == "fine"
 
 
+def test_a_command_that_ends_between_the_look_and_the_burial_keeps_its_status(rig):
+    """Buried as an orphan it would be taken for done."""
+    text = """
+import os
+from outlast.policy.restart import Rules
+from outlast.supervise import processes, supervise
+from outlast.supervise.household import Household
+bury = Household.reap
+def late(household, *command):
+    for child in processes.children():
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    bury(household, *command)
+Household.reap = late
+status = supervise(["sh", "-c", "setsid sh -c : & exit 7"], rules=Rules(tries=1))
+assert status == 7, status
+print("fine", flush=True)
+"""
+    import sys
+
+    one = rig.spawn([sys.executable, "-c", text])
+    assert one.status() == 0, one.errors
+    assert one.line() == "fine"
+
+
 def test_signals_are_given_back(rig):
     text = """
 import signal, sys

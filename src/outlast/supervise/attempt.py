@@ -106,7 +106,7 @@ class Attempt:
     def _wait(self) -> None:
         with tree.opened((self._process.pid,)) as descriptors:
             while self._process.poll() is None:
-                self._around.household.reap()
+                self._around.household.reap(self._process.pid)
                 now_s = self._around.clock.monotonic()
                 if now_s >= self._kill_s:
                     self._kill()
@@ -283,7 +283,7 @@ class Attempt:
     def _end_all(self, *, term_s: float) -> None:
         stuck = tree.end(self._around.household.alive, term_s=term_s, wait=self._listen)
         self._process.poll()
-        self._around.household.reap()
+        self._around.household.reap(self._process.pid)
         if stuck:
             text = f"warning: processes that cannot be killed stay behind: {', '.join(map(str, stuck))}"
             self._around.tell("left", text, pids=stuck)

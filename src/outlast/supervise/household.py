@@ -26,9 +26,12 @@ class Household:
         found = {pid for pid in processes.below(now, {os.getpid()}, but=self._others) if now[pid].name in names}
         return sorted(pid for pid in found if now[pid].alive and now[pid].parent not in found)
 
-    def reap(self) -> None:
-        """Bury the orphans that we took in and that have ended. The command itself is to be polled before."""
-        others = {process.pid for process in self._others}
+    def reap(self, command: int = 0) -> None:
+        """Bury the orphans that we took in and that have ended; never the command: its status is for who polls it.
+
+        `Popen` takes a child that somebody else has buried for one that ended with 0.
+        """
+        others = {command, *(process.pid for process in self._others)}
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
