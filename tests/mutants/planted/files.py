@@ -214,4 +214,12 @@ MUTANTS = (
         new="        raise\n",
         red=(f"{_CUSTODY}::test_modes_that_keep_their_own_user_out",),
     ),
+    Mutant(
+        name="each-removal-lists-all-that-waits",
+        why="after some thousands of saves the next attempt begins minutes later",
+        file=FILES,
+        old="if backend.is_dir(path) else ():\n",
+        new='if (backend.list(path.rpartition("/")[0]), backend.is_dir(path))[1] else ():\n',
+        red=(f"{_CUSTODY}::test_a_thousand_saves_left_behind_cost_a_thousand_looks_and_no_million",),
+    ),
 )

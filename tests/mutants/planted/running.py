@@ -320,6 +320,14 @@ _LEAVING = (
         new="    needed_s = step_s + margin_s\n",
         red=("policy/test_deadline.py::test_the_floor[15.0-True]",),
     ),
+    Mutant(
+        name="the-command-is-buried-as-an-orphan",
+        why="a crash, or a program that has saved and left, is taken for done",
+        file="supervise/household.py",
+        old="        others = {command, *(process.pid for process in self._others)}\n",
+        new="        others = {process.pid for process in self._others}\n",
+        red=("supervise/test_orphans.py::test_a_command_that_ends_between_the_look_and_the_burial_keeps_its_status",),
+    ),
 )
 
 _GOING_ON = (
