@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 path, text = sys.argv[1], sys.argv[2]
 
@@ -18,4 +19,4 @@ if os.path.exists(path):
 signal.signal(signal.SIGTERM, leave)
 print("ready", flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.02)  # not pause(): a signal just before it would be heard only after the next one

@@ -33,7 +33,7 @@ def on(number, do):
     signal.signal(number, lambda *_: do())
 def forever():
     while True:
-        signal.pause()
+        time.sleep(0.02)  # not pause(): a signal just before it would be heard only after the next one
 """
 
 DRIVER = """

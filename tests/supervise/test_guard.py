@@ -161,7 +161,8 @@ def test_a_rotten_copy_falls_back_to_the_one_before(folder: Folder) -> None:
 
 
 def test_a_notice_is_passed_on(folder: Folder, tmp_path: Path) -> None:
-    code = "import signal, sys; signal.signal(15, lambda *_: sys.exit(85)); print('up', flush=True); signal.pause()"
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(85)); print('up', flush=True)"
+    code += "\nwhile True: time.sleep(0.02)"
     guarded = subprocess.Popen(
         [sys.executable, "-m", "outlast", "guard", str(folder.saves), "--", sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stdout=subprocess.PIPE, text=True,

@@ -35,10 +35,10 @@ def test_a_leftover_is_asked_before_it_is_killed(rig):
     text = """
 import subprocess
 subprocess.Popen([sys.executable, "-I", "-S", "-c", '''
-import os, signal, sys
+import os, signal, sys, time
 signal.signal(15, lambda *_: (os.write(1, b"told\\\\n"), sys.exit()))
 os.write(1, b"ready\\\\n")
-signal.pause()
+while True: time.sleep(0.02)
 '''])
 say("started")
 sys.stdin.read()
