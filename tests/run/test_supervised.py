@@ -66,8 +66,8 @@ def undisturbed(lasted: tuple[str, float]) -> str:
 @pytest.fixture(scope="module")
 def short(lasted: tuple[str, float]) -> tuple[list[str], list[object]]:
     """A wall time in which no attempt gets far, and a program that needs more: on a slow machine all takes longer."""
-    limit_s = 2 + 2 * max(0.5, lasted[1])
-    options = ["--time", f"{limit_s:.1f}s", "--grace", f"{limit_s / 2:.1f}s"]
+    limit_s = 3 + 3 * max(0.5, lasted[1])
+    options = ["--time", f"{limit_s:.1f}s", "--grace", f"{0.4 * limit_s:.1f}s"]
     return options, ["--pause", 0.07 * limit_s / 3, "--every", "1000"]
 
 
@@ -91,10 +91,10 @@ def test_a_wall_time_limit_again_and_again(
 
 
 def test_killed_and_restarted(supervised: Supervised, undisturbed: str) -> None:
-    process = supervised.start([], "--pause", 0.01)
+    process = supervised.start([], "--pause", 0.05)
     kills = 0
     for event in read_events(process):
-        if event["event"] == "committed" and event["step"] in (10, 30) and kills < 2:
+        if event["event"] == "committed" and kills < 2 and event["step"] >= (10, 30)[kills]:
             live = outlast.Store(supervised.store).live()
             os.kill(live.pid, signal.SIGKILL)
             kills += 1
