@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from accelerate import Accelerator
 from accelerate.data_loader import DataLoaderAdapter, DataLoaderShard
@@ -18,13 +17,12 @@ from accelerate.utils import send_to_device
 
 from outlast.capture import RNG
 from outlast.errors import MismatchError, UsageError
+from outlast.integrations.front import Front
 from outlast.integrations.options import Options
-from outlast.run import Run
 from outlast.run.driven import Driven
-from outlast.store import Committed
 
 
-class AcceleratedRun:
+class AcceleratedRun(Front):
     """A run whose state is what an accelerator has prepared.
 
     Make it after `accelerator.prepare(...)`; what is registered by `register_for_checkpointing` until then belongs to
@@ -55,17 +53,7 @@ class AcceleratedRun:
                 hint="leave it True, so that the last batch of an epoch makes a step",
             )
         self._accelerator = accelerator
-        self._state = {} if state is None else state
-        taken = sorted(set(self._state) & set(_components(accelerator)))
-        if taken:
-            raise UsageError(f"the state's names {taken} are the accelerator's own: choose others")
-        self._state.update(_components(accelerator))
-        self.run = Run(store, self._state, **options)
-
-    @property
-    def step(self) -> int:
-        """Optimizer steps completed so far, over all attempts."""
-        return self.run.step
+        super().__init__(store, state, options, _components(accelerator), "accelerator")
 
     def range(self, total: int, name: str) -> Iterator[int]:
         """Like `range(total)`, going on where it was. Loops nest; each needs its own name."""
@@ -88,26 +76,9 @@ class AcceleratedRun:
                     loop.advance(passes)
                     passes = 0
 
-    def save(self) -> None:
-        """Save as soon as the pass under way is complete: see `outlast.Run.save`."""
-        self.run.save()
-
-    def wait(self) -> Committed | None:
-        """Wait until the last started save is durable: see `outlast.Run.wait`."""
-        return self.run.wait()
-
     def log(self, **metrics: Any) -> None:
         """Keep numbers with the run: see `outlast.Run.log`."""
         self.run.log(**metrics)
-
-    def __enter__(self) -> Self:
-        self.run.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.run.__exit__(kind, error, trace)
 
 
 class Accelerating:

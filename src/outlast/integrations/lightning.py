@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch import Callback, Trainer
@@ -24,18 +23,17 @@ from lightning.pytorch.plugins import CheckpointIO
 from outlast.capture import RNG
 from outlast.errors import UsageError
 from outlast.integrations.epochs import Epochs, replace
+from outlast.integrations.front import Front
 from outlast.integrations.held import Held
 from outlast.integrations.lightning_rest import Rest
 from outlast.integrations.options import Options
-from outlast.run import Run
-from outlast.store import Committed
 
 _OURS = "outlast"  # the path by which the trainer reaches what the run holds
 _FOR_PEOPLE = ("hyper_parameters", "hparams_name", "hparams_type", "datamodule_hyper_parameters",
                "datamodule_hparams_name", "datamodule_hparams_type")  # fmt: skip
 
 
-class FitRun:
+class FitRun(Front):
     """A run around `trainer.fit(...)`, and what follows on it in the block.
 
     Args:
@@ -66,45 +64,16 @@ class FitRun:
                 hint="take lightning.pytorch.callbacks.WeightAveraging, which comes back exactly",
             )
         self._held = Held(self._told)
-        self._state = {} if state is None else state
-        taken = sorted({"trainer", "rng"} & set(self._state))
-        if taken:
-            raise UsageError(f"the state's names {taken} are the trainer's own: choose others")
-        self._state.update({"trainer": self._held, "rng": RNG()})
-        self.run = Run(store, self._state, **options)
+        super().__init__(store, state, options, {"trainer": self._held, "rng": RNG()}, "trainer")
         self._epochs = Epochs(self.run)
         self._rest = Rest(trainer)
         self._has_data = False
         self._exchange = _Exchange(trainer.strategy.checkpoint_io, self._rest)
-        self._undo = ExitStack()
 
-    @property
-    def step(self) -> int:
-        """Optimizer steps completed so far, over all attempts."""
-        return self.run.step
-
-    def save(self) -> None:
-        """Save as soon as the step under way is complete: see `outlast.Run.save`."""
-        self.run.save()
-
-    def wait(self) -> Committed | None:
-        """Wait until the last started save is durable: see `outlast.Run.wait`."""
-        return self.run.wait()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            strategy = self._trainer.strategy
-            undo.callback(setattr, strategy, "checkpoint_io", strategy.checkpoint_io)
-            strategy.checkpoint_io = self._exchange
-            undo.enter_context(self.run)
-            self._install(undo)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._undo.__exit__(kind, error, trace)
+    def _prepare(self, undo: ExitStack) -> None:
+        strategy = self._trainer.strategy
+        undo.callback(setattr, strategy, "checkpoint_io", strategy.checkpoint_io)
+        strategy.checkpoint_io = self._exchange
 
     def _install(self, undo: ExitStack) -> None:
         """Put ourselves where the trainer reads its checkpoint and makes its data ready. Undone when the block ends."""

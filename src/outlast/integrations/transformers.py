@@ -15,8 +15,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from transformers import Trainer, TrainerCallback
 from transformers import trainer as _trainer_module
@@ -26,17 +25,17 @@ from outlast.capture import RNG
 from outlast.errors import MismatchError, UsageError
 from outlast.integrations.accelerate import begun
 from outlast.integrations.epochs import Epochs, replace
+from outlast.integrations.front import Front
 from outlast.integrations.held import Held
 from outlast.integrations.options import Options
 from outlast.run import Run
-from outlast.store import Committed
 
 trainer_module: Any = _trainer_module
 _CLOCKED = ("_runtime", "_per_second")
 _SUMS = ("_total_loss_scalar", "_globalstep_last_logged", "_initial_global_step", "current_flos")
 
 
-class TrainerRun:
+class TrainerRun(Front):
     """A run around `trainer.train()`, and what follows on it in the block.
 
     Args:
@@ -59,39 +58,9 @@ class TrainerRun:
         _check(trainer)
         self._trainer = trainer
         self._held = Held(lambda: _told(trainer))
-        self._state = {} if state is None else state
-        taken = sorted({"model", "trainer", "rng"} & set(self._state))
-        if taken:
-            raise UsageError(f"the state's names {taken} are the trainer's own: choose others")
-        self._state.update({"model": trainer.model, "trainer": self._held, "rng": RNG()})
-        self.run = Run(store, self._state, **options)
+        own = {"model": trainer.model, "trainer": self._held, "rng": RNG()}
+        super().__init__(store, state, options, own, "trainer")
         self._epochs = Epochs(self.run)
-        self._undo = ExitStack()
-
-    @property
-    def step(self) -> int:
-        """Optimizer steps completed so far, over all attempts."""
-        return self.run.step
-
-    def save(self) -> None:
-        """Save as soon as the step under way is complete: see `outlast.Run.save`."""
-        self.run.save()
-
-    def wait(self) -> Committed | None:
-        """Wait until the last started save is durable: see `outlast.Run.wait`."""
-        return self.run.wait()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            undo.enter_context(self.run)
-            self._install(undo)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._undo.__exit__(kind, error, trace)
 
     def _install(self, undo: ExitStack) -> None:
         """Put ourselves where the Trainer reads its checkpoint and asks for its data. Undone when the block ends."""
