@@ -127,7 +127,7 @@ def _npz(out: str, source: Any, leaves: list[Any]) -> tuple[int, list[str]]:
 
 
 def _array(np: Any, leaf: Any, data: bytearray) -> Any:
-    from outlast.capture.adapters.numpy import dtype_named
+    from outlast.capture.adapters.numpy_dtypes import dtype_named
     from outlast.errors import UsageError
 
     if leaf.dtype in _AS_BYTES:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from outlast.capture.adapter import Adapter, Fixed, LeafAdapter, LeafSpec, Refused, Target
-from outlast.capture.adapters.numpy import layout
+from outlast.capture.adapters.numpy_dtypes import layout
 from outlast.errors import DamageError
 from outlast.format.model import Node
 
