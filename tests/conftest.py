@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+# With it a line and its end are written apart: a kill comes between them, and two lines are one. Users seldom have it.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 _TOGETHER = ("tests/slurm/", "tests/sge/", "tests/frameworks/")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 

@@ -11,7 +11,8 @@ with open(sys.argv[1], "a") as out:
         total += draws.randrange(1000)
         out.write(f"{step} {total}\n")
         out.flush()
-        print("step", step, flush=True)
+        sys.stdout.write(f"step {step}\n")  # at once: an image may be made between two writes
+        sys.stdout.flush()
         if not os.path.exists("fast"):
             time.sleep(0.02)
 print("total", total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
 import sys
@@ -11,6 +12,9 @@ import pytest
 
 import outlast
 from outlast.store import Store
+from outlast.supervise import courier as couriers
+from outlast.supervise.control import Control
+from outlast.supervise.terms import SAVE, Terms
 from supervise.clients import COUNT
 
 
@@ -126,6 +130,23 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert one.line() == "10"
     assert [found["step"] for found in told(one, "committed")] == [10, 10]
     assert left(rig) == []
+
+
+def test_what_was_saved_just_before_the_end_is_taken(tmp_path, monkeypatch):
+    """Nobody looks between the save and the end."""
+    monkeypatch.setattr(couriers, "_SOON_S", 3600.0)
+    control, store = Control(), str(tmp_path / "store")
+    courier = couriers.Courier(Terms(store=store), control, lambda *_, **__: None)
+    assert select.select([courier.descriptor], [], [], 60)[0]
+    assert courier.is_ready
+    save = courier.environment()[SAVE]
+    os.makedirs(os.path.join(save, "10"))
+    with open(os.path.join(save, "10", "state"), "w") as file:
+        file.write("10")
+    courier.end(-signal.SIGKILL)
+    assert courier.close() == -signal.SIGKILL
+    control.remove()
+    assert [name.step for name in Store(store).checkpoints()] == [10]
 
 
 def test_the_same_step_again_and_a_lower_one(rig):

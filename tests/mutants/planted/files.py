@@ -156,7 +156,7 @@ MUTANTS = (
         file=COURIER,
         old="        while not self._take(is_last=True) and (tries := tries - 1) >= 0:\n",
         new="        while False:\n",
-        red=(f"{_FILES}::test_only_the_highest_step_is_taken_also_after_a_kill",),
+        red=(f"{_FILES}::test_what_was_saved_just_before_the_end_is_taken",),
     ),
     Mutant(
         name="the-claim-comes-after-the-start",
