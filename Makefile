@@ -36,9 +36,14 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 # The tests start thousands of Pythons: half of what a small program costs is reading sources that are compiled already.
+# They fork as often, and a fork copies the page tables of a gigabyte where a framework is loaded: those come apart.
+FRAMEWORKS := $(addprefix tests/,capture frameworks integrations run drill/test_bundles.py supervise/test_wholeness.py)
 pytest: export PYTHONDONTWRITEBYTECODE =
 pytest: $(VENV)/.test tools
-	$(BIN)/python -m pytest -n $(WORKERS)
+	@status=0; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(addprefix --ignore=,$(FRAMEWORKS)) || status=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(FRAMEWORKS) || status=1; \
+	exit $$status
 
 test-apps: $(VENV)/.test
 	tests/apps/install

@@ -7,9 +7,21 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts a time: a loaded machine must not fail it.
+settings.register_profile("outlast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("outlast")
 
 # With it a line and its end are written apart: a kill comes between them, and two lines are one. Users seldom have it.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# In a job of a batch system what the tests start would have that very job put back; behind a script's `&` Ctrl-C is
+# ignored.
+for _name in [name for name in os.environ if name.startswith(("SLURM_", "PBS_", "LSB_", "SGE_", "FLUX_"))]:
+    del os.environ[_name]
+os.environ.pop("JOB_ID", None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TOGETHER = ("tests/slurm/", "tests/sge/", "tests/frameworks/")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)

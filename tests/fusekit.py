@@ -28,8 +28,8 @@ def mounted(folder: Path, point: Path, **how: object) -> Iterator[Path]:
         folder, point: what, and where.
         how: `fail`: {operation: errno}; `overwrite`: a link replaces what is there, and
             what other mounts linked under a name that begins with this is not seen; `late`: a rename takes the old
-            name away and makes the new one a while later; `timeout_s`: how long attributes, entries and absences
-            are believed.
+            name away, and the new one is there when a directory is listed next; `timeout_s`: how long attributes,
+            entries and absences are believed.
     """
     if shutil.which("fusermount3") is None:
         raise RuntimeError("this test mounts a FUSE file system: install fuse3 (tests/tools does)")
@@ -57,6 +57,14 @@ def serve(folder: str, point: str, how: dict) -> None:
     import mfusepy
 
     timeout_s, linked = how.get("timeout_s", 0), set()
+    late, lock = set(), threading.Lock()
+
+    def come():
+        """Have what was renamed come under its new name."""
+        with lock:
+            while late:
+                new = late.pop()
+                os.rename(f"{folder}{new}.late", folder + new)
 
     class Server(mfusepy.Operations):
         use_ns = True
@@ -74,6 +82,7 @@ def serve(folder: str, point: str, how: dict) -> None:
             return {key: getattr(about, key) for key in keys} | times
 
         def readdir(self, path, fh):
+            come()
             with os.scandir(self._at(path)) as entries:
                 found = [
                     (e.name, {"st_ino": e.inode(), "st_mode": e.stat(follow_symlinks=False).st_mode}, 0)
@@ -112,10 +121,11 @@ def serve(folder: str, point: str, how: dict) -> None:
             if not how.get("late"):
                 os.rename(self._at(old), self._at(new))
                 return
-            os.rename(self._at(old), self._at(new) + ".late")
-            if os.path.isfile(self._at(new)):
-                os.unlink(self._at(new))
-            threading.Timer(0.05, os.rename, (self._at(new) + ".late", self._at(new))).start()
+            with lock:
+                os.rename(self._at(old), self._at(new) + ".late")
+                if os.path.isfile(self._at(new)):
+                    os.unlink(self._at(new))
+                late.add(new)
 
         def link(self, target, source):
             while how.get("overwrite"):  # another mount may make or remove it between two calls

@@ -55,22 +55,30 @@ def test_of_several_errors_the_first_is_raised() -> None:
             each(work, 100, 2)
 
 
-def test_nothing_goes_on_after_an_error() -> None:
+def test_nothing_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
-    begun = threading.Event()
+    begun, is_waited_for = threading.Event(), threading.Event()
+    join = crew._join
+
+    def waiting(threads: list[threading.Thread], errors: dict[int, BaseException]) -> None:
+        is_waited_for.set()
+        join(threads, errors)
 
     def work(number: int) -> None:
         if threading.current_thread() in workers():
             begun.set()
-            time.sleep(0.05)
+            is_waited_for.wait(30)
             done.append(number)
         else:
             begun.wait()
             raise OSError("no")
 
+    monkeypatch.setattr(crew, "_join", waiting)
     with pytest.raises(OSError, match="no"):
         each(work, 1000, 3)
-    assert workers() == []
+    left = workers()
+    is_waited_for.set()
+    assert left == []
     assert 1 <= len(done) <= 2  # what was begun was ended, and no more begun
 
 
@@ -113,16 +121,25 @@ def test_an_interrupt_comes_before_another_error(who: str) -> None:
 
 def test_an_interrupt_while_waiting_ends_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     real, joined = threading.Thread.join, []
+    begun, gate = threading.Event(), threading.Event()
 
     def join(thread: threading.Thread, timeout: float | None = None) -> None:
         joined.append(thread)
         if len(joined) == 1:
+            gate.set()
             raise KeyboardInterrupt
         real(thread, timeout)
 
+    def work(_: int) -> None:
+        if threading.current_thread() in workers():
+            begun.set()
+            gate.wait(30)
+        else:
+            begun.wait(30)
+
     monkeypatch.setattr(threading.Thread, "join", join)
     with pytest.raises(KeyboardInterrupt):
-        each(lambda _: time.sleep(0.1 if threading.current_thread() in workers() else 0.01), 2, 2)
+        each(work, 2, 2)
     assert not any(thread.is_alive() for thread in joined)
 
 
@@ -145,7 +162,7 @@ def test_one_worker_is_the_caller_and_keeps_the_order():
 def test_the_others_give_way(monkeypatch):
     """The priority is a thread's own: the caller keeps its."""
     seen = {}
-    gate = threading.Barrier(2, timeout=10)
+    gate = threading.Barrier(2, timeout=60)
 
     def work(_number):
         seen[threading.current_thread().name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

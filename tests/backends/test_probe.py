@@ -13,6 +13,7 @@ import pytest
 import fusekit
 import mounting
 from outlast.backends import Syscalls
+from outlast.backends.ground import BLOCK
 from outlast.backends.probe import NAMES, probe
 from outlast.clock import SYSTEM
 from outlast.testing import CountedCalls, Fault
@@ -130,16 +131,30 @@ class RacyMkdir(MakesAgain):
 
 
 class CopiesForARename(Syscalls):
-    """The new name is written piece by piece, then the old one goes."""
+    """The new name is written piece by piece, then the old one goes. Half of what replaces a file waits to be seen."""
+
+    def __init__(self):
+        self._is_half, self._is_seen = threading.Event(), threading.Event()
+
+    def preadv(self, fd, buffers, at, flags=0):
+        count = super().preadv(fd, buffers, at, flags)
+        if self._is_half.is_set() and count == 0 and at < len(BLOCK):
+            self._is_seen.set()
+        return count
 
     def rename(self, path, to, *, dir_fd, to_dir_fd):
         if os.path.isdir(f"/proc/self/fd/{dir_fd}/{path}"):
             super().rename(path, to, dir_fd=dir_fd, to_dir_fd=to_dir_fd)
             return
+        if to == "target":
+            self._is_half.set()
         source = os.open(path, os.O_RDONLY, dir_fd=dir_fd)
         target = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=to_dir_fd)
         while piece := os.read(source, 512):
             os.write(target, piece)
+            if self._is_half.is_set():
+                self._is_seen.wait(30.0)
+                self._is_seen.set()
         os.close(source)
         os.close(target)
         os.unlink(path, dir_fd=dir_fd)

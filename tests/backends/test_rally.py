@@ -99,7 +99,7 @@ def test_the_caller_is_broken_off(tmp_path):
 
 
 def test_the_caller_is_gone_meanwhile(tmp_path, monkeypatch):
-    monkeypatch.setattr(rally, "_ANSWER_S", 5.0)
+    monkeypatch.setattr(rally, "_ANSWER_S", 60.0)
     token = "0123456789ab"
     (tmp_path / f".tmp-rally-{token}").mkdir()
     other = Answers(Posix(tmp_path))
@@ -134,14 +134,14 @@ class Rots(Syscalls):
 
 
 def test_the_other_one_reads_something_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(rally, "_ANSWER_S", 2.0)
+    monkeypatch.setattr(rally, "_ANSWER_S", 60.0)
     with pytest.raises(DamageError, match="the other node read"):
         meet(Posix(tmp_path, calls=Rots()), Posix(tmp_path))
     assert os.listdir(tmp_path) == []
 
 
 def test_storage_that_fails_meanwhile(tmp_path, monkeypatch):
-    monkeypatch.setattr(rally, "_ANSWER_S", 2.0)
+    monkeypatch.setattr(rally, "_ANSWER_S", 60.0)
     calls = CountedCalls(Fault(at=9, errno=errno.EIO, lasting=True, only=("fsync",)))
     with pytest.raises(StorageError, match="Input/output error"):
         meet(Posix(tmp_path, calls=calls), Posix(tmp_path))

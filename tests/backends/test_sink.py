@@ -94,8 +94,8 @@ class NoDirect(CountedCalls):
     def pwrite(self, fd, data, at):
         if not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
             return super().pwrite(fd, data, at)
-        if self._first.wait(10):
-            self.has_given_up.wait(10)
+        if self._first.wait(60):
+            self.has_given_up.wait(60)
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 

@@ -226,9 +226,12 @@ def test_three_condemned_files_are_an_error(root):
 
 
 def test_an_error_in_one_thread_is_the_files_error(root):
+    failed = threading.Event()
+
     class Once(CountedCalls):
         def pwrite(self, fd, data, at):
             if threading.current_thread().name == "outlast-io":
+                failed.set()
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return super().pwrite(fd, data, at)
 
@@ -237,7 +240,7 @@ def test_an_error_in_one_thread_is_the_files_error(root):
 
         def pwrite(self, fd, data, at):
             if threading.current_thread().name != "outlast-io":
-                threading.Event().wait(0.05)
+                failed.wait(30)
             return super().pwrite(fd, data, at)
 
     with pytest.raises(SpaceError):

@@ -28,7 +28,7 @@ TINY = ("--quick", "--scale", "0.0001", "--stretch-s", "0.02", "--rounds", "1")
 def bench(folder, *options):
     command = [sys.executable, "-m", "bench", *TINY, "--folder", folder, "--json", folder / "figures.json", *options]
     said = subprocess.run(
-        command, cwd=ROOT, env=WITHOUT_FIO, capture_output=True, text=True, timeout=120, check=True
+        command, cwd=ROOT, env=WITHOUT_FIO, capture_output=True, text=True, timeout=280, check=True
     ).stdout
     return said, json.loads((folder / "figures.json").read_text())
 
@@ -233,7 +233,7 @@ def test_the_peak_of_memory_is_seen_after_it():
 def test_what_adapters_add_to_a_step_is_told_as_a_row():
     pytest.importorskip("jax", reason="JAX is not installed here: pip install jax")
     command = [sys.executable, "-m", "bench.steps", "jax"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=True).stdout
     head, _, row = said.splitlines()
     assert head == "| training | its step | outlast in it | of it |"
     assert re.fullmatch(r"\| JAX, .+ \| [\d.]+ ms \| [\d]+ µs \| [\d.]+% \|", row)

@@ -37,20 +37,28 @@ def test_others_help_while_the_caller_is_busy() -> None:
     assert hands == {threading.current_thread().name, "outlast-copier"}
 
 
-def test_the_job_is_over_when_it_returns() -> None:
+def test_the_job_is_over_when_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     me, done = threading.current_thread(), []
-    begun = threading.Event()
+    begun, is_waited_for = threading.Event(), threading.Event()
+    rest = crew._Hand.rest
+
+    def waiting(self: crew._Hand) -> None:
+        is_waited_for.set()
+        rest(self)
 
     def work(_piece: int) -> None:
         if threading.current_thread() is me:
             begun.wait(30)  # until another thread holds the other piece
         else:
             begun.set()
-            time.sleep(0.2)
+            is_waited_for.wait(30)
         done.append(1)
 
+    monkeypatch.setattr(crew._Hand, "rest", waiting)
     Crew().do(work, range(2))
-    assert len(done) == 2
+    count = len(done)
+    is_waited_for.set()
+    assert count == 2
 
 
 def test_threads_are_kept() -> None:

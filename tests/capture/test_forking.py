@@ -11,6 +11,7 @@ import threading
 import time
 import types
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,13 @@ def test_a_file_that_is_mapped_and_shared_is_copied_before(tmp_path: Path, monke
 
 
 def test_the_child_does_not_hear_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    slowly(monkeypatch, 1.0)
+    run_alone, (read, write) = Copying.run_alone, os.pipe()
+
+    def when_told(self: Copying, *, compares: bool) -> None:
+        os.read(read, 1)
+        run_alone(self, compares=compares)
+
+    monkeypatch.setattr(Copying, "run_alone", when_told)
     state = {"u": field(1)}
     heard = []
     before = signal.signal(signal.SIGUSR1, lambda *_: heard.append(os.getpid()))
@@ -118,8 +125,11 @@ def test_the_child_does_not_hear_signals(monkeypatch: pytest.MonkeyPatch) -> Non
         taken = snapshot(state, pool, by_fork=True)
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
             os.kill(pool.child._pid, number)
+        os.write(write, b"g")
         assert held(taken.finished()) == {"u": state["u"].tobytes()}
     finally:
+        os.close(read)
+        os.close(write)
         signal.signal(signal.SIGUSR1, before)
     assert heard == []
     assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -151,12 +161,12 @@ def test_a_child_whose_end_somebody_else_took_note_of(monkeypatch: pytest.Monkey
     """A program may wait for any child, or ignore SIGCHLD: the mark in shared memory says how it ended."""
     pool, state = Pool(), {"u": field(1)}
     taken = snapshot(state, pool, by_fork=True)
-    os.waitpid(-1, 0)
+    os.waitpid(pool.child._pid, 0)
     assert held(taken.finished()) == {"u": state["u"].tobytes()}
     slowly(monkeypatch, 30)
     taken = snapshot(state, pool, by_fork=True)
     os.kill(pool.child._pid, signal.SIGKILL)
-    os.waitpid(-1, 0)
+    os.waitpid(pool.child._pid, 0)
     with pytest.raises(OutlastError, match="somebody else took note of its end"):
         taken.finished()
     monkeypatch.undo()
@@ -168,12 +178,27 @@ def test_a_child_whose_end_somebody_else_took_note_of(monkeypatch: pytest.Monkey
 
 
 def test_the_next_snapshot_waits_for_a_child_that_nobody_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    slowly(monkeypatch, 0.5)
+    run_alone, wait, (read, write) = Copying.run_alone, forking.Child.wait, os.pipe()
+
+    def when_waited_for(self: Copying, *, compares: bool) -> None:
+        os.read(read, 1)
+        run_alone(self, compares=compares)
+
+    def waiting(self: forking.Child) -> None:
+        os.write(write, b"w")
+        wait(self)
+
+    monkeypatch.setattr(Copying, "run_alone", when_waited_for)
+    monkeypatch.setattr(forking.Child, "wait", waiting)
     pool, state = Pool(), {"u": field(1)}
     snapshot(state, pool, by_fork=True)
+    child = pool.child
     state["u"] += 1
     taken = snapshot(state, pool)
-    time.sleep(0.7)
+    with suppress(OutlastError):
+        child.wait()  # who did not wait has its copy come now
+    os.close(read)
+    os.close(write)
     assert taken.since is None
     assert held(taken) == {"u": state["u"].tobytes()}  # the child's late copy is not in it
 

@@ -20,7 +20,7 @@ from outlast.supervise.batch.sge import Sge
 from outlast.supervise.batch.slurm import Slurm
 from outlast.supervise.orders import Wish, order
 
-BOUND_S = 30.0
+BOUND_S = 120.0
 BATCH = "outlast.supervise.batch"
 GIVEN = {"flux": "flux:Flux", "local": "local:Local", "pbs": "pbs:Pbs", "sge": "sge:Sge", "slurm": "slurm:Slurm"}
 PROGRAM = """

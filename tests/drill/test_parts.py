@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,16 @@ import pytest
 
 from outlast.drill import causes, diagnosis, faults, origin, plan, report, results, verdict
 from outlast.drill.compare import Difference
+from outlast.drill.course import Course
 from outlast.drill.diagnosis import Finding
 from outlast.drill.director import Drilled
 from outlast.drill.disk import Disk, why_not
+from outlast.drill.live import Live, Signs
 from outlast.drill.order import Order
+from outlast.drill.place import Place
 from outlast.drill.record import Attempt, Pace, Ran, Struck
 from outlast.drill.results import Results
+from outlast.drill.strikes import Strike
 from outlast.drill.trace import Trace
 from outlast.drill.trials import Ground
 from outlast.drill.undisturbed import Reference
@@ -156,6 +161,98 @@ def test_who_died_of_a_notice_before_its_supervisor_heard_of_it_has_not_saved(ta
     assert strike.notes[0].startswith(note)
 
 
+@pytest.mark.parametrize(
+    ("told_s", "ended_s", "steps", "is_accused"),
+    [
+        (0.0, 100.0, 30, True),
+        (99.0, 99.5, 30, False),  # told late, or our signal was heard late
+        (0.0, 100.0, 1, False),  # it ended the step in which it was told, and then took its time to end
+        (math.inf, 100.0, 30, False),  # it was never told
+    ],
+)
+def test_who_is_told_when_all_is_as_good_as_done_is_not_accused(told_s, ended_s, steps, is_accused):
+    """Whoever is slow meanwhile: the drill, the supervisor, or a program at its end. The work takes 10 s."""
+    live = _told_to_leave(told_s=told_s, ended_s=ended_s, steps=40 + steps)
+    strike = _planned("notice")
+    strike.strike(live)
+    strike._struck_s -= 100
+    strike.attempt_ended(live, 0)
+    assert not strike.job_ended(live, 0)
+    assert strike.problems == (["it did not leave when it was told to, but ran to its end"] if is_accused else [])
+    assert strike.is_finished is is_accused
+
+
+def test_a_program_without_a_recorder_is_judged_by_the_time_alone():
+    for told_s, is_accused in ((0.0, True), (99.0, False)):
+        live = _told_to_leave(told_s=told_s, ended_s=100.0, steps=0, told_steps=0)
+        strike = _planned("notice")
+        strike.strike(live)
+        strike._struck_s -= 100
+        strike.job_ended(live, 0)
+        assert bool(strike.problems) is is_accused
+
+
+def _told_to_leave(*, steps, **fields):
+    signs = SimpleNamespace(takes_part=True, steps=steps)
+    about = {"began_s": -math.inf, "step": None, "told_steps": 40, "signal": lambda *_, **__: None}
+    return SimpleNamespace(signs=signs, **(about | fields))
+
+
+def test_what_was_done_before_the_supervisors_word_is_not_held_against_a_program(tmp_path):
+    """Its steps are looked for when that word is heard: the drill may be late with both."""
+    where = _running(tmp_path)
+    live = object.__new__(Live)
+    live.signs, live.told_s, live.told_steps = Signs(where), math.inf, 0
+    Path(where.trace).write_text("".join(f'{{"e": "step", "step": {number}}}\n' for number in range(3)))
+    course = Course(where, {}, Strike(), limit_s=1.0)
+    try:
+        course._heard(live, {"event": "notice", "at_s": 5.0})
+        assert (live.told_s, live.told_steps) == (5.0, 3)
+        course._heard(live, {"event": "notice", "at_s": 9.0})  # once more, for another reason
+        assert live.told_s == 5.0
+    finally:
+        live.signs.close()
+
+
+def _running(tmp_path):
+    place = Place(root=str(tmp_path), work=str(tmp_path / "work"), command=("true",))
+    for folder in (place.work, place.drill, f"{place.local}/runtime"):
+        os.makedirs(folder)
+    return place
+
+
+@pytest.mark.parametrize("name", ["kill", "node", "damage", "twice", "full-disk", "notice"])
+def test_what_has_come_to_its_end_is_not_struck(name):
+    """Between its last save and the strike no time may pass, or as much as it needs for all the rest."""
+    strike = _planned(name)
+    signs = SimpleNamespace(control="", begun_s=0.0, step=None, commits=[])
+    live = SimpleNamespace(attempt_s=0.0, commits=0, step=None, signs=signs, place=SimpleNamespace(is_traced=False))
+    strike.attempt_began(live)
+    next_s = strike.look(live, 1e3)
+    assert 1e3 < next_s < 1e3 + 1
+    live.step = PACE.commits[-1][1]
+    assert strike.look(live, next_s) == math.inf
+    assert not strike.struck
+    assert not strike.is_gone()
+
+
+@pytest.mark.parametrize(("status", "struck"), [(137, 1), (0, 0)])
+def test_a_kill_of_what_was_at_its_end_does_not_count(status, struck):
+    strike = _planned("kill")
+    live = SimpleNamespace(step=90, kill=lambda: True)
+    strike.strike(live)
+    strike.attempt_ended(live, status)
+    assert len(strike.struck) == struck
+
+
+@pytest.mark.parametrize(("status", "is_gone"), [(137, True), (0, False)])
+def test_what_has_ended_by_itself_is_not_taken_away(status, is_gone):
+    strike = _planned("node")
+    strike.strike(None)
+    strike.attempt_ended(None, status)
+    assert strike.is_gone() is is_gone
+
+
 def test_a_fault_that_there_is_not():
     with pytest.raises(UsageError, match="there is no fault flood"):
         faults.chosen("kill,flood", quick=False)
@@ -177,7 +274,6 @@ def test_a_disk_is_filled_to_the_last_byte_and_brings_back_what_is_on_it(tmp_pat
     if why_not():
         pytest.skip(f"no mount namespace: {why_not()}; run as root, or allow user namespaces")
     (tmp_path / "before").write_text("1")
-    mounts = Path("/proc/self/mounts").read_text()
     disk = Disk(str(tmp_path), 1 << 20)
     inside = Path(disk.inside)
     try:
@@ -192,7 +288,7 @@ def test_a_disk_is_filled_to_the_last_byte_and_brings_back_what_is_on_it(tmp_pat
     finally:
         disk.close()
     assert sorted(os.listdir(tmp_path)) == ["after", "before", "more"]
-    assert Path("/proc/self/mounts").read_text() == mounts
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()  # where other tests mount, too
     assert not Path(f"/proc/{disk.pid}").exists()
 
 

@@ -2,8 +2,11 @@
 
 The head of each `twins/NAME/bad.py` says which fault shows it, and the cause that is to be named:
 
-    drill: WOUND [FAULT]      a fault of the recorder (`step:8`, `save:3`, `op:5`), or the step at which a notice comes
+    drill: WOUND [FAULT]      a fault of the recorder (`step:8`, `save:3`, `op:5`), or the step in which a notice comes
     cause: CAUSE
+
+What the recorder does not do comes while the program is held: `hold-5` in its folder is a named pipe, which it reads to
+its end in its step 5. So nothing depends on how fast it goes, or on when we look.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +35,6 @@ _LONGEST_S = 200
 _MORE_STEPS = 5  # so many after a notice, and the grace is over
 _LARGEST_BYTES = 4096  # of a file, where the disk is said to be full: logs still go in
 _COMPARED = ("result*", "out_*", "*.csv")
-_STEP = re.compile(rb'^\{"e": "step",.*?"step": (-?\d+)', re.MULTILINE)
-_LINE = re.compile(rb"^step (\d+)", re.MULTILINE)
 _COMMANDS = {".py": sys.executable, ".sh": "sh", ".R": "Rscript", ".m": "octave-cli"}
 
 
@@ -121,10 +123,13 @@ class Drill:
             "OMP_NUM_THREADS": "1",
         }
         command = [_COMMANDS[self.twin.script.suffix], self.twin.script.name]
+        steps = self._held_steps() if is_struck and not in_program else []
+        for step in steps:
+            os.mkfifo(place / f"hold-{step}")
         process = self._start(place, command, env)
         try:
-            if is_struck and not in_program:
-                self._strike(process, place, command, env)
+            if steps:
+                self._strike(process, place, steps, command, env)
             status = process.wait(_LONGEST_S)
         finally:
             process.kill()
@@ -142,34 +147,33 @@ class Drill:
         with out.open("wb") as file:
             return subprocess.Popen(command, cwd=place, env=env, stdout=file, stderr=file, start_new_session=True)
 
-    def _strike(self, process: Process, place: Path, command: list[str], env: dict[str, str]) -> None:
+    def _held_steps(self) -> list[int]:
+        """The steps in which it is held, in their order."""
         if self.twin.wound == "after-done":
-            return
+            return []
         at = int(self.twin.fault.partition(":")[2])
-        self._until(process, place, at)
-        if self.twin.wound == "kill":
-            os.killpg(process.pid, signal.SIGKILL)
-        elif self.twin.wound == "second-copy":
-            process.send_signal(signal.SIGSTOP)
-            other = {**env, "OUTLAST_TRACE": f"{env['OUTLAST_TRACE']}.copy"}
-            self.said.append(
-                subprocess.run(command, cwd=place, env=other, capture_output=True, text=True, check=False).stderr
-            )
-            process.send_signal(signal.SIGCONT)
-        elif self.twin.wound == "full-disk":
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_LARGEST_BYTES, _LARGEST_BYTES))
-        elif self.twin.wound == "notice-group":
-            os.killpg(process.pid, signal.SIGTERM)
-        else:
-            process.terminate()
-            self._until(process, place, at + _MORE_STEPS)
-            process.kill()
+        return [at, at + _MORE_STEPS] if self.twin.wound == "notice" else [at]
 
-    def _until(self, process: Process, place: Path, step: int) -> None:
-        """Wait until a step is seen, or the process has ended."""
-        is_traced = self._is_traced
-        path = place.with_suffix(".jsonl") if is_traced else place.parent / f"{place.name}.out"
-        _wait(lambda: process.poll() is not None or step in _steps(path, _STEP if is_traced else _LINE))
+    def _strike(self, process: Process, place: Path, steps: list[int], command: list[str], env: dict[str, str]) -> None:
+        at, *later = steps
+        with held(process, place, at) as is_held:
+            assert is_held, f"it ended before step {at}"
+            if self.twin.wound == "kill":
+                os.killpg(process.pid, signal.SIGKILL)
+            elif self.twin.wound == "second-copy":
+                other = {**env, "OUTLAST_TRACE": f"{env['OUTLAST_TRACE']}.copy"}
+                self.said.append(
+                    subprocess.run(command, cwd=place, env=other, capture_output=True, text=True, check=False).stderr
+                )
+            elif self.twin.wound == "full-disk":
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_LARGEST_BYTES, _LARGEST_BYTES))
+            elif self.twin.wound == "notice-group":
+                os.killpg(process.pid, signal.SIGTERM)
+            else:
+                process.terminate()
+        for step in later:
+            with held(process, place, step):
+                process.kill()
 
     def _differing(self) -> tuple[str, ...]:
         whole, wounded = self._folder / "undisturbed", self._folder / "wounded"
@@ -177,15 +181,39 @@ class Drill:
         return tuple(sorted(name for name in names if _content(whole / name) != _content(wounded / name)))
 
 
+@contextmanager
+def held(process: Process, place: Path, step: int) -> Iterator[bool]:
+    """Wait until a program has come to where it is held in a step; at the end of this it goes on.
+
+    Args:
+        process: when it ends, there is nothing to wait for.
+        place: the program's folder, with a pipe for this step.
+        step: which.
+
+    Yields:
+        Whether it is held: it has not come to its end before.
+    """
+    pipe, ends = place / f"hold-{step}", []
+
+    def is_read() -> bool:
+        with suppress(OSError):  # ENXIO: nobody reads it
+            ends.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(ends)
+
+    _wait(lambda: is_read() or process.poll() is not None)
+    pipe.unlink()  # the next attempt is not held, nor is a second copy
+    try:
+        yield bool(ends)
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def _wait(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + _LONGEST_S
     while not condition():
         assert time.monotonic() < until, "it never came"
         time.sleep(0.005)
-
-
-def _steps(path: Path, pattern: re.Pattern[bytes]) -> set[int]:
-    return {int(number) for number in pattern.findall(path.read_bytes())} if path.exists() else set()
 
 
 def _content(path: Path) -> bytes | None:

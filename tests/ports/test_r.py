@@ -292,12 +292,12 @@ def test_what_is_offered_and_cannot_be_restored_is_an_error(tmp_path: Path) -> N
 
 
 def test_an_example_killed_and_told_to_stop_comes_to_the_same_result(tmp_path: Path) -> None:
-    expected, _ = rkit.example_alone(tmp_path / "alone", "mcmc", 100_000)
+    expected, _ = rkit.example_alone(tmp_path / "alone", "mcmc", 200_000)
     folder = tmp_path / "killed"
     folder.mkdir()
     statuses = []
     for ends_by in ("kill", "stop"):
-        with rkit.supervisor(folder, "mcmc", 100_000, options=("--every", "0.2s", "--tries", "1")) as process:
+        with rkit.supervisor(folder, "mcmc", 200_000, options=("--every", "0.2s", "--tries", "1")) as process:
             assert process.stderr is not None
             said = (json.loads(line) for line in process.stderr if line.startswith("{"))
             pid = next(event["pid"] for event in said if event["event"] == "start")
@@ -310,12 +310,12 @@ def test_an_example_killed_and_told_to_stop_comes_to_the_same_result(tmp_path: P
         statuses.append(process.wait())
     assert statuses == [128 + signal.SIGKILL, 85]
     assert not (folder / "mcmc.csv").exists()
-    with rkit.supervisor(folder, "mcmc", 100_000) as process:
+    with rkit.supervisor(folder, "mcmc", 200_000) as process:
         text = process.communicate()[1]
     assert process.returncode == 0, text
     assert (folder / "mcmc.csv").read_bytes() == expected
     assert "going on from step" in text
-    with rkit.supervisor(folder, "mcmc", 100_000) as process:
+    with rkit.supervisor(folder, "mcmc", 200_000) as process:
         text = process.communicate()[1]
     assert process.returncode == 0
     assert '"start"' not in text  # it was done
@@ -334,7 +334,7 @@ def test_it_keeps_the_protocol_in_the_eyes_of_the_conformance_suite(tmp_path: Pa
 # Examples
 
 
-EXAMPLES = {"bootstrap": (60, 2), "simulation": (40, 2)}
+EXAMPLES = {"bootstrap": (150, 2), "simulation": (100, 2)}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

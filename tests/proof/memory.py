@@ -13,12 +13,12 @@ import functools
 import os
 import resource
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import storekit
 from outlast.testing import CountedCalls
+from proof import core
 from proof.core import Harness
 from proof.judge import acknowledged, judge
 from proof.scenarios import SCENARIOS, Report, prepared
@@ -68,8 +68,9 @@ def allocations_of(name: str) -> int:
 
 
 def _is_enough(name: str, n: int) -> bool:
-    with tempfile.TemporaryDirectory(prefix="outlast-") as folder:
-        status, _ = _act(name, Path(folder), n, wide=_SURE)
+    with core.folder() as folder:
+        status, _ = _act(name, folder, n, wide=_SURE)
+    assert os.waitstatus_to_exitcode(status) != -signal.SIGALRM, f"still not done after {PATIENCE_S} s"
     return status == 0
 
 

@@ -25,6 +25,7 @@ from outlast.store import Lease, Store
 from outlast.store.catalog import Found
 from outlast.store.prune import SPARE
 from outlast.testing import FakeClock
+from proof import core
 from proof.core import Harness
 from proof.crashes import crash_states, promised
 from proof.disk import Died, Disk, Memory, Recorder, Step
@@ -109,8 +110,8 @@ def recorded(name: str) -> Record:
 def record(name: str, *, dies_at: int | None = None, then: Act | None = None) -> Record:
     """Run an act and write it down; where it is to die after some steps, then another one on what it left."""
     where = _WHERE.get(name, "store")
-    with tempfile.TemporaryDirectory(prefix="outlast-") as made:
-        folder = Path(made) / "disk"
+    with core.folder() as made:
+        folder = made / "disk"
         folder.mkdir()
         path = prepared(name, folder) if name in SCENARIOS else _prepared_own(name, folder)
         base = Disk.load(folder)

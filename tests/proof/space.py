@@ -25,7 +25,7 @@ from outlast.format.model import Part
 from outlast.format.names import CheckpointName
 from outlast.store import Store, lease
 from outlast.testing import CountedCalls
-from proof import program
+from proof import core, program
 from proof.core import Harness
 from proof.judge import acknowledged, judge
 from proof.scenarios import SCENARIOS, Report, Scenario, calls_of, prepared
@@ -51,8 +51,8 @@ def missing() -> str | None:
 @functools.cache
 def needs_of(name: str) -> tuple[int, int, int]:
     """The pages and inodes that an act takes at most, and the size of its largest file: what it writes in all."""
-    with tempfile.TemporaryDirectory(prefix="outlast-") as folder:
-        path = prepared(name, Path(folder))
+    with core.folder() as folder:
+        path = prepared(name, folder)
 
         def act(report: Report) -> None:
             calls = CountedCalls()

@@ -136,7 +136,7 @@ def main() -> None:
 
 def _await_word(*, is_told: bool) -> None:
     """Storage is slow: go on when the word has come, or would have."""
-    for _ in range(500 if is_told else 5):
+    for _ in range(6000 if is_told else 5):
         time.sleep(0.01)
         if notices.has_reason():
             return

@@ -22,7 +22,7 @@ from storekit import BUG
 _PR_SET_PTRACER = 0x59616D61  # strace is no ancestor of ours: where Yama restricts tracing it must be let in
 _ANYONE = ctypes.c_ulong(-1)
 _CALL = re.compile(r"(?:\d+ +)?(\w+)\((.*)$")
-_TURNS = 5000
+_TURNS = 30_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +54,11 @@ def traced(work: Callable[[Report], None], folder: Path, *options: str) -> Trace
     os.close(go_read)
     os.close(told_write)
     log = folder / "trace"
+    at_rest = _await_rest(pid, go_read)
     command = ["strace", "-f", "-y", "-qq", "-s", "0", "-o", str(log), "-p", str(pid), *options]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
-        _await_tracer(pid, tracer)
+        _await_tracer(pid, tracer, at_rest)
         os.write(go, b"go")
     finally:
         os.close(go)  # without having said go: the child leaves
@@ -83,13 +84,30 @@ def _child(work: Callable[[Report], None], go: int, told: int) -> None:
         os._exit(status)
 
 
-def _await_tracer(pid: int, tracer: subprocess.Popen) -> None:
+def _await_rest(pid: int, descriptor: int) -> int:
+    """Wait until the child sleeps, waiting for its word; return how often it has gone to sleep."""
+    for _ in range(_TURNS):
+        if Path(f"/proc/{pid}/syscall").read_text().split()[1:2] == [hex(descriptor)]:
+            return int(_status(pid)["voluntary_ctxt_switches"])
+        time.sleep(0.002)
+    raise RuntimeError("the child does not wait for its word")
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _await_tracer(pid: int, tracer: subprocess.Popen, at_rest: int) -> None:
+    """Wait until strace follows the child: it interrupts it some time after it is named as its tracer."""
     for _ in range(_TURNS):
         if tracer.poll() is not None:
             _, said = tracer.communicate()
             raise RuntimeError(f"strace: {said.decode()}")
         with suppress(FileNotFoundError):
-            if f"TracerPid:\t{tracer.pid}" in Path(f"/proc/{pid}/status").read_text():
+            about = _status(pid)
+            is_named, slept = about["TracerPid"] == str(tracer.pid), int(about["voluntary_ctxt_switches"])
+            if is_named and slept > at_rest and about["State"].startswith("S"):
                 return
         time.sleep(0.002)
     raise RuntimeError("strace did not attach")

@@ -62,10 +62,11 @@ OPTIONS = {
 }
 
 
-def recipe(folder: Path, how: str, *, state: str = STATE, done: str = DONE, more: str = "") -> str:
+def recipe(folder: Path, how: str, *, state: str = STATE, done: str = DONE, more: str = "", lead: str = "1s") -> str:
     """Write the recipe of a fake; return its path."""
     path = folder / "fake.toml"
-    path.write_text(f'name = "fake"\n{more}{_COMMON}{STOPS[how]}{state}{done}')
+    common = _COMMON.replace('"1s"', f'"{lead}"')
+    path.write_text(f'name = "fake"\n{more}{common}{STOPS[how]}{state}{done}')
     return str(path)
 
 

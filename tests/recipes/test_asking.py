@@ -63,7 +63,7 @@ def test_the_application_hears_and_what_it_stands_behind_does_not(tmp_path: Path
 @pytest.mark.parametrize("name", ["TERM", "USR2"])
 def test_srun_is_asked_only_by_what_it_passes_on(begin, name):
     """The application is not below it, but below Slurm's daemon, and on other nodes."""
-    launcher = begin("srun", 'trap "echo heard" TERM USR2; echo ready; while :; do read -r _; done\n')
+    launcher = begin("srun", 'trap "echo heard" TERM USR2; echo ready; while :; do sleep 0.02; done\n')
     said = asked(launcher.pid, "srun", "./fakesim", name=name)
     if name == "TERM":
         assert said == ""
@@ -74,7 +74,7 @@ def test_srun_is_asked_only_by_what_it_passes_on(begin, name):
 
 
 def test_what_has_no_process_of_its_name_is_asked_itself(begin):
-    alone = begin("sh", 'trap "echo heard" TERM; echo ready; while :; do read -r _; done\n')
+    alone = begin("sh", 'trap "echo heard" TERM; echo ready; while :; do sleep 0.02; done\n')
     assert asked(alone.pid, "nice", "./fakesim") == f"sent SIGTERM to {alone.pid}"
     assert asked(alone.pid, "mpirun", "./fakesim") == ""
     assert alone.stdout.readline() == "heard\n"

@@ -44,8 +44,8 @@ def rows(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("how", WAYS)
 def test_it_goes_on_where_it_was_told_to_stop(tmp_path: Path, begin, how):
-    path = recipe(tmp_path, how)
-    options = ("--time", "8s", "--tries", "1") if how == "time" else ("--tries", "1")
+    path = recipe(tmp_path, how, lead="15s")
+    options = ("--time", "22s", "--tries", "1") if how == "time" else ("--tries", "1")
     one = begin(how, path, options=(*options, "--max-attempts", "1"))
     one.await_line("committed step 1")
     one.await_output(tmp_path, "begins at")

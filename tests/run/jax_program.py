@@ -1,10 +1,12 @@
-"""A JAX training for the tests: `jax_program.py STORE`. Prints the loss of each step, to the bit."""
+"""A JAX training for the tests: `jax_program.py STORE HOLD`. Prints the loss of each step, to the bit."""
 
 import sys
+from itertools import count
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from holding import hold
 
 import outlast
 
@@ -54,7 +56,7 @@ def began():
     return {"params": params, "opt": (adam,), "key": jax.random.key(3), "losses": jnp.zeros(0)}
 
 
-state = began()
+state, printed = began(), count(1)
 with outlast.Run(sys.argv[1], state, every=3) as run:
     for step in run.steps(STEPS):
         state["key"], key = jax.random.split(state["key"])
@@ -63,3 +65,4 @@ with outlast.Run(sys.argv[1], state, every=3) as run:
         state["opt"] = (adam,)
         state["losses"] = jnp.append(state["losses"], loss)
         print(step, float(loss).hex(), flush=True)
+        hold(sys.argv[2], next(printed))

@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+from holding import hold
 
 import outlast
 
@@ -18,6 +19,8 @@ parser.add_argument("out")
 parser.add_argument("--steps", type=int, default=60)
 parser.add_argument("--every", default="5")
 parser.add_argument("--pause", type=float, default=0.0, help="seconds a step takes")
+parser.add_argument("--hold", default="", help="a file of the test's: see holding.py")
+parser.add_argument("--deadline-in", type=float, help="seconds from the making of the run")
 parser.add_argument("--nested", action="store_true")
 parser.add_argument("--explicit", action="store_true")
 parser.add_argument("--break-at", type=int)
@@ -40,10 +43,13 @@ def work(step):
         file.write(f"{step}\n")
     if args.pause:
         time.sleep(args.pause)
+    hold(args.hold, len(state["seen"]))
     if args.raise_at == step:
         raise ValueError("as asked")
 
 
+if args.deadline_in is not None:
+    os.environ["OUTLAST_DEADLINE"] = str(time.time() + args.deadline_in)
 with outlast.Run(args.store, state, every=every, keep=args.keep, on_error=args.on_error) as run:
     print("attempt", run.attempt, flush=True)
     if args.explicit:

@@ -1,16 +1,18 @@
 """A training on several ranks: `ranks_program.py STORE ddp|fsdp|plain EPOCHS`. Says each batch's first index and loss.
 
-With PLAIN=1 nothing in it is a rank's own. FAIL_AT has the last rank fail after that step.
+With PLAIN=1 nothing in it is a rank's own. FAIL_AT has the last rank fail after that step. HOLD is a file of the test's
+(holding.py): a rank that has said so many batches waits, until it is told to leave or let go.
 """
 
 import json
 import os
 import random
 import sys
-import time
+from itertools import count
 
 import numpy as np
 import torch
+from holding import hold
 from sklearn.datasets import load_digits
 from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
@@ -52,18 +54,19 @@ state = {"model": model, "optimizer": optimizer, "schedule": schedule}
 if not is_plain:
     state |= {"rng": outlast.RNG(), "rank": rank}
 every = os.environ.get("EVERY", "5")
+held, said = os.environ.get("HOLD", ""), count(1)
 with outlast.Run(store, state, every=int(every) if every.isdecimal() else every, keep=2) as run:
     say(attempt=run.attempt, pid=os.getpid())
     for epoch in run.range(epochs, "epoch"):
         sampler.set_epoch(epoch)
         for index, x, y in run.iterate(loader, "batch"):
-            time.sleep(float(os.environ.get("PACE", "0")))
             optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(x), y)
             loss.backward()
             optimizer.step()
             run.log(loss=loss.item())
             say(epoch=epoch, first=int(index[0]), loss=loss.item())
+            hold(held, next(said), lambda: run._notice.reason is not None)
             if run.step == int(os.environ.get("FAIL_AT", "-1")) and rank == world - 1:
                 raise SystemExit(7) if "LEAVE" in os.environ else ValueError("as asked")
         schedule.step()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from run.test_torch_run import final, finish, strike
+from run.test_torch_run import final, finish, hold_of, strike
 
 pytest.importorskip("jax", reason="JAX is not installed here: pip install jax")
 
@@ -20,7 +20,7 @@ STEPS = 40
 
 def start(store: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(store)],
+        [sys.executable, str(PROGRAM), str(store), str(hold_of(store).path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -34,10 +34,10 @@ def test_sigkill_and_notice_change_nothing(tmp_path: Path) -> None:
     assert status == 0
     assert len(expected) == STEPS
     wounded = tmp_path / "wounded"
-    status, first = strike(start(wounded), 14, lambda pid: os.killpg(pid, signal.SIGKILL))
+    status, first = strike(start, wounded, 14, lambda pid: os.killpg(pid, signal.SIGKILL))
     assert status == -signal.SIGKILL
     assert first == expected[: len(first)]
-    status, second = strike(start(wounded), 9, lambda pid: os.kill(pid, signal.SIGTERM))
+    status, second = strike(start, wounded, 9, lambda pid: os.kill(pid, signal.SIGTERM))
     assert status == 85
     begin = expected.index(second[0])
     assert 0 < begin < len(first)

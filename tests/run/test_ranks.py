@@ -12,6 +12,7 @@ import pytest
 
 import outlast
 from nursery import Nursery, Ranks
+from run.holding import Hold
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
 EPOCHS, BATCHES = 3, 8
@@ -59,8 +60,11 @@ def undisturbed(request, nursery: Nursery, tmp_path_factory) -> tuple[str, dict[
 
 def test_a_notice_to_one_rank(undisturbed, nursery: Nursery, tmp_path: Path) -> None:
     kind, end, seen = undisturbed
-    first = start(nursery, tmp_path / "store", kind, EVERY="10min", PACE="0.1")
-    first.until(1, 4)
+    hold = Hold(tmp_path / "hold")
+    hold.at(3)
+    first = start(nursery, tmp_path / "store", kind, EVERY="10min", HOLD=str(hold.path))
+    for rank in (0, 1):
+        first.until(rank, 1 + 3)
     first.kill(1, signal.SIGTERM)
     assert first.wait() == [85, 85], first.errors()
     counts = [len(batches(first, rank)) for rank in (0, 1)]
@@ -75,14 +79,18 @@ def test_a_notice_to_one_rank(undisturbed, nursery: Nursery, tmp_path: Path) -> 
 
 def test_one_rank_killed_then_all(undisturbed, nursery: Nursery, tmp_path: Path) -> None:
     kind, end, seen = undisturbed
-    first = start(nursery, tmp_path / "store", kind, PACE="0.1")
-    first.until(1, 10)
+    hold = Hold(tmp_path / "hold")
+    hold.at(11)  # the save at 10 has waited for that at 5
+    first = start(nursery, tmp_path / "store", kind, HOLD=str(hold.path))
+    first.until(1, 1 + 11)
     first.kill(1)
+    hold.release()
     statuses = first.wait()
     assert statuses[1] == -signal.SIGKILL
     assert statuses[0] == 1, first.errors()
-    second = start(nursery, tmp_path / "store", kind, PACE="0.1")
-    second.until(0, 8)
+    hold.at(7)
+    second = start(nursery, tmp_path / "store", kind, HOLD=str(hold.path))
+    second.until(0, 1 + 7)
     for rank in (0, 1):
         second.kill(rank)
     assert second.wait() == [-signal.SIGKILL] * 2

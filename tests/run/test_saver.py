@@ -213,13 +213,27 @@ def cramped(made: SimpleNamespace) -> SimpleNamespace:
 
 
 def test_without_memory_for_a_copy_the_loop_waits_until_it_is_saved(
-    cramped: SimpleNamespace, capfd: pytest.CaptureFixture[str]
+    cramped: SimpleNamespace, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    commit, result, gate = cramped.writer.commit, cramped.saver._scribe.result, threading.Event()
+
+    def when_waited_for(draft: object) -> object:
+        gate.wait(30)
+        return commit(draft)
+
+    def waiting(job: object) -> object:
+        gate.set()
+        return result(job)
+
+    monkeypatch.setattr(cramped.writer, "commit", when_waited_for)
+    monkeypatch.setattr(cramped.saver._scribe, "result", waiting)
     state = {"u": np.arange(100_000.0)}
     for step in (1, 2):
         state["u"] += 1
         cramped.saver.start(state, moment(step))
-        assert not cramped.saver.busy
+        is_busy = cramped.saver.busy
+        gate.set()
+        assert not is_busy
         assert steps(cramped.store) == [step]  # durable before it returned
     with cramped.store.source(cramped.saver.last.manifest) as source:
         assert source.read("u") == state["u"].tobytes()
@@ -242,10 +256,14 @@ def test_whatever_breaks_into_the_wait_live_memory_is_not_given_back_before_it_i
     cramped: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, gate = [], threading.Event()
+    look = cramped.saver._scribe.look
 
     def interrupted(_job: object) -> None:
-        threading.Timer(0.2, gate.set).start()
         raise KeyboardInterrupt
+
+    def waiting(job: object) -> None:
+        gate.set()
+        look(job)
 
     def commit(_draft: object) -> None:
         gate.wait(30)
@@ -254,9 +272,12 @@ def test_whatever_breaks_into_the_wait_live_memory_is_not_given_back_before_it_i
 
     monkeypatch.setattr(cramped.writer, "commit", commit)
     monkeypatch.setattr(cramped.saver._scribe, "result", interrupted)
+    monkeypatch.setattr(cramped.saver._scribe, "look", waiting)
     with pytest.raises(KeyboardInterrupt):
         cramped.saver.start({"u": np.zeros(1000)}, moment(1))
-    assert done
+    is_done = bool(done)
+    gate.set()
+    assert is_done
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import outlast
+from run.holding import Hold
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -22,9 +23,11 @@ PROGRAM = Path(__file__).with_name("program.py")
 class Supervised:
     def __init__(self, folder: Path) -> None:
         self.store, self.out = folder / "store", folder / "out"
+        self.hold = Hold(folder / "hold")
         self.started: list[subprocess.Popen[str]] = []
 
     def close(self) -> None:
+        self.hold.release()  # what a supervisor leaves behind hears that it is gone, and leaves
         for process in self.started:
             process.kill()
             process.stdout.close()
@@ -34,7 +37,8 @@ class Supervised:
     def start(self, options: list[str], *program: object, shell: str = "") -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "outlast.cli.main", "run", "--json", *options, "--"]
         command += ["sh", "-c", shell, "sh"] if shell else []
-        command += [sys.executable, str(PROGRAM), str(self.store), str(self.out), *map(str, program)]
+        command += [sys.executable, str(PROGRAM), str(self.store), str(self.out), "--hold", str(self.hold.path)]
+        command += map(str, program)
         self.started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return self.started[-1]
 
@@ -91,13 +95,15 @@ def test_a_wall_time_limit_again_and_again(
 
 
 def test_killed_and_restarted(supervised: Supervised, undisturbed: str) -> None:
-    process = supervised.start([], "--pause", 0.05)
+    supervised.hold.at(12)
+    process = supervised.start([])
     kills = 0
     for event in read_events(process):
-        if event["event"] == "committed" and kills < 2 and event["step"] >= (10, 30)[kills]:
+        if event["event"] == "committed" and kills < 2 and event["step"] == (10, 30)[kills]:
             live = outlast.Store(supervised.store).live()
             os.kill(live.pid, signal.SIGKILL)
             kills += 1
+            supervised.hold.at(32) if kills == 1 else supervised.hold.release()
     assert process.wait() == 0
     assert kills == 2
     assert supervised.out.read_text() == undisturbed

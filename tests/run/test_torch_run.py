@@ -7,18 +7,25 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import outlast
+from run.holding import Hold
 
 PROGRAM = Path(__file__).with_name("torch_program.py")
 
 
+def hold_of(store: Path) -> Hold:
+    return Hold(store.with_name("hold"))
+
+
 def start(store: Path, workers: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(store), str(workers)],
+        [sys.executable, str(PROGRAM), str(store), str(workers), str(hold_of(store).path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -32,10 +39,14 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     return process.wait(), said.splitlines()
 
 
-def strike(process: subprocess.Popen[str], after: int, send) -> tuple[int, list[str]]:
-    """Read `after` batches, then send the signal, and return how it ended and all batches."""
+def strike(start: Callable[[Path], subprocess.Popen[str]], store: Path, after: int, send) -> tuple[int, list[str]]:
+    """Start it, hold it after so many batches, send the signal, and return how it ended and all batches."""
+    hold = hold_of(store)
+    hold.at(after)
+    process = start(store)
     seen = [process.stdout.readline().rstrip() for _ in range(after)]
     send(process.pid)
+    hold.release()
     status, rest = finish(process)
     return status, seen + rest
 
@@ -56,10 +67,11 @@ def test_notice_to_the_group_and_sigkill(tmp_path: Path, workers: int) -> None:
     assert status == 0
     assert len(expected) == 48
     wounded = tmp_path / "wounded"
-    status, first = strike(start(wounded, workers), 7, lambda pid: os.killpg(pid, signal.SIGTERM))
+    wound = partial(strike, partial(start, workers=workers), wounded)
+    status, first = wound(7, lambda pid: os.killpg(pid, signal.SIGTERM))
     assert status == 85, first
     assert first == expected[: len(first)]
-    status, second = strike(start(wounded, workers), 16, lambda pid: os.killpg(pid, signal.SIGKILL))
+    status, second = wound(16, lambda pid: os.killpg(pid, signal.SIGKILL))
     assert status == -signal.SIGKILL
     begin = len(first)  # notice: nothing twice, nothing skipped
     assert second == expected[begin : begin + len(second)]

@@ -1,15 +1,18 @@
-"""A PyTorch training for the tests: `torch_program.py STORE WORKERS`. Prints each batch's first index."""
+"""A PyTorch training for the tests: `torch_program.py STORE WORKERS HOLD`. Prints each batch's indices."""
 
 import random
 import sys
+from itertools import count
 
 import numpy as np
 import torch
+from holding import hold
 from torch.utils.data import DataLoader, Dataset
 
 import outlast
 
-store, workers = sys.argv[1], int(sys.argv[2])
+store, workers, held = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+printed = count(1)
 
 
 class Noisy(Dataset):
@@ -40,4 +43,5 @@ with outlast.Run(store, state, every=5) as run:
             optimizer.step()
             run.log(loss=loss.item())
             print(epoch, *index.tolist(), flush=True)
+            hold(held, next(printed))
         schedule.step()

@@ -16,7 +16,7 @@ out, steps, pause_s, attempts = os.path.join(sys.argv[1], task), int(sys.argv[2]
 os.makedirs(out, exist_ok=True)
 state = {"total": 0.0, "seen": [], "rng": random.Random(7)}
 
-with outlast.Run(os.environ["OUTLAST_STORE"], state, every=10) as run:
+with outlast.Run(os.environ["OUTLAST_STORE"], state, every=40) as run:
     for step in run.steps(steps):
         state["total"] += state["rng"].random() * (step + 1)
         state["seen"].append(step)

@@ -80,9 +80,9 @@ def jobs(grid, tmp_path_factory):
     return {
         name: Submitted(grid, tmp_path_factory.mktemp(name), *options, pause_s=pause_s, attempts=attempts)
         for name, options, pause_s, attempts in (
-            ("array", ["-t", "1-2", "-l", "h_rt=16"], 0.5, 2),
-            ("soft", ["-l", "h_rt=3600,s_rt=15"], 0.5, 1),
-            ("late", ["-l", "h_rt=16"], 60.0, 1),
+            ("array", ["-t", "1-2", "-l", "h_rt=30"], 0.5, 2),
+            ("soft", ["-l", "h_rt=3600,s_rt=30"], 0.5, 1),
+            ("late", ["-l", "h_rt=30"], 60.0, 1),
         )
     }
 

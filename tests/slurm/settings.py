@@ -51,7 +51,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
 {user_signal}
-KillWait=3
+KillWait=8
 OverTimeLimit=0
 MinJobAge=900
 InactiveLimit=0
@@ -79,15 +79,15 @@ class Settings:
     Attributes:
         nodes: how many `main` shares with the partitions that it preempts. One more is `apart`, for what takes long.
         cpus: of each node. They are numbers to Slurm only: so many jobs share what this machine has.
-        grace_s: from the notice of a preemption to its end. Slurm takes KillWait + MessageTimeout (6 s) at least.
+        grace_s: from the notice of a preemption to its end. Slurm takes KillWait + MessageTimeout (11 s) at least.
         silent_s: after so long without a word from a node it is down.
         sends_user_signal: a job that is preempted gets the signal that it asked for, even its batch script.
     """
 
     nodes: int = 4
     cpus: int = 8
-    grace_s: int = 5
-    silent_s: int = 6
+    grace_s: int = 12
+    silent_s: int = 10
     sends_user_signal: bool = True
 
     @property

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -178,6 +179,14 @@ with Cluster(Path(sys.argv[1]), Settings(nodes=1)) as cluster:
 """
 
 
+def names_below(pid):
+    names = set()
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            names.add(process.name())
+    return names
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, None])
 def test_nothing_stays_behind_a_second_cluster_however_its_tests_end(cluster, tmp_path, number):
     holder = subprocess.Popen(
@@ -189,9 +198,8 @@ def test_nothing_stays_behind_a_second_cluster_however_its_tests_end(cluster, tm
     )
     with holder:
         assert holder.stdout.readline() == b"running\n"
+        until(lambda: {"slurmctld", "munged", "slurmd", "sleep"} <= names_below(holder.pid))
         processes = psutil.Process(holder.pid).children(recursive=True)
-        names = {process.name() for process in processes}
-        assert {"slurmctld", "munged", "slurmd", "sleep"} <= names
         if number is None:
             holder.stdin.close()
         else:

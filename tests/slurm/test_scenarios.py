@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from outlast.store import Store
 from slurm.cluster import until
 from slurm.scenario import EVERY, LOST, Scenario
 
@@ -107,6 +108,7 @@ def test_preempted_without_grace_it_saves_if_a_step_ends_in_time_and_loses_an_in
     jobs = [run.submit("--partition=main_abrupt") for run in (quick, slow)]
     quick.await_steps(3)
     slow.await_steps(26)
+    until(lambda: 20 in [name.step for name in Store(slow.store).checkpoints()])
     preempt(cluster, folder, *jobs)
     for run, job in zip((quick, slow), jobs, strict=True):
         run.await_attempt(2)
@@ -208,9 +210,9 @@ def test_a_crash_loop_stops_with_its_reason_and_what_was_mended_goes_on(cluster,
 
 
 def test_an_array_of_twenty_is_preempted_and_each_task_is_a_run_of_its_own(cluster, folder):
-    array = Scenario(cluster, folder, steps=200, name="array")
+    array = Scenario(cluster, folder, name="array")
     job = array.submit("--partition=main_risk", "--array=0-19")
-    runs = [Scenario(cluster, array.store, steps=200, name=str(task)) for task in range(20)]
+    runs = [Scenario(cluster, array.store, name=str(task)) for task in range(20)]
     for run in runs:
         run.await_steps(1)
     preempt(cluster, folder)

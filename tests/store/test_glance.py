@@ -137,16 +137,16 @@ def test_of_a_long_journal_both_ends_are_read_and_no_more(tmp_path):
     assert calls.size_bytes < 48 << 10
 
 
-def test_little_is_read_and_few_files_are_opened(tmp_path):
-    attempt = begun(tmp_path / "s", ended="")
+def test_little_is_read_and_few_files_are_opened(memory):
+    attempt = begun(memory / "s", ended="")
     for step in range(60):
         attempt.save(step, keep=2)
         attempt.lease.journal.record("metrics", sync=False, rows=[[step, {"loss": 1.0}] for _ in range(400)])
     attempt.lease.end("failed")
-    begun(tmp_path / "s", steps=(100,))
-    assert (tmp_path / "s" / "journal" / "a0001.jsonl").stat().st_size > 400_000
+    begun(memory / "s", steps=(100,))
+    assert (memory / "s" / "journal" / "a0001.jsonl").stat().st_size > 400_000
     calls = CountedCalls()
-    look(tmp_path / "s", calls)
+    look(memory / "s", calls)
     files = calls.counts["read"]
     assert files <= 2 * 2 + 1 + 1  # both ends of two journals, outlast.json, the end of one manifest
     assert calls.counts["open"] <= 3 * 4 + 2 * 2  # with the directories that they lie in, and two listings

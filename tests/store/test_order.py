@@ -294,8 +294,9 @@ def test_an_acknowledged_checkpoint_that_a_stale_listing_hides_is_adopted_and_no
     storekit.all_good(path)
 
 
-def test_a_look_up_that_fails_once_removes_nothing(path: Path) -> None:
+def test_a_look_up_that_fails_once_removes_nothing(memory: Path) -> None:
     """ENOENT at any single call of a save with keep=1: the newest acknowledged one is there and whole."""
+    path = memory / "store"
     counting = CountedCalls()
     attempt = Attempt.begin(path, calls=counting, lean=0)
     attempt.save(1)

@@ -259,6 +259,7 @@ def test_an_error_in_a_thread_is_raised(many: Many, error: BaseException, expect
     store = Store(many.store.path, calls=Failing(error))
     with store.source(many.manifest) as source, pytest.raises(expected):
         filled(source, many.data)
+    store.backend.calls.failed.clear()
     with store.source(many.manifest) as source, pytest.raises(expected):
         list(source.damages())
     assert nobody_reads()

@@ -13,7 +13,7 @@ import pytest
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, in all that is started here
 
-BOUND_S = 30  # so long nothing takes; a test that waits for it has failed
+BOUND_S = 120  # so long nothing takes; a test that waits for it has failed
 
 PRELUDE = """
 import json, os, signal, sys, time
@@ -36,10 +36,24 @@ def forever():
         time.sleep(0.02)  # not pause(): a signal just before it would be heard only after the next one
 """
 
+SHIFTED = """
+import time
+from outlast.clock import SystemClock
+def shifted():
+    try:
+        with open("shift") as file:
+            return time.monotonic() + float(file.read())
+    except FileNotFoundError:
+        return time.monotonic()
+SystemClock.monotonic = staticmethod(shifted)
+"""
+
 DRIVER = """
 import json, sys
-from outlast.supervise import JsonLines, Rules, sentences, supervise
+from outlast.supervise import JsonLines, Rules, attempt, sentences, supervise, tree
 options = json.loads(sys.argv[1])
+tree.TERM_S = options.pop("term_s", tree.TERM_S)
+attempt.HURRY_S = options.pop("hurry_s", attempt.HURRY_S)
 rules = Rules(**{"first_wait_s": 0.01, **options.pop("rules", {})})
 tell = JsonLines() if options.pop("json", False) else sentences
 if options.pop("fail_on_notice", False):
@@ -116,11 +130,14 @@ class Supervised:
 
 
 class Rig:
+    bound_s = BOUND_S
+
     def __init__(self, folder):
         self.folder = folder
         self.running = []
         self.runtime = folder / "runtime"
-        self.runtime.mkdir()
+        self.runtime.mkdir(mode=0o700)  # others must not write there, whatever the umask
+        self.shift_s = 0.0
 
     def program(self, text, name="program.py"):
         """Write a program; returns the command that runs it."""
@@ -133,9 +150,9 @@ class Rig:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("OUTLAST_")}
         return {**clean, "PYTHONPATH": source, "XDG_RUNTIME_DIR": str(self.runtime), **more}
 
-    def start(self, command, *, env=None, popen=None, before=(), **options):
-        """Supervise a command; options are those of `supervise`. `before` runs the supervisor."""
-        driver = [*before, sys.executable, "-c", DRIVER, json.dumps(options)]
+    def start(self, command, *, env=None, popen=None, before=(), shifted=False, **options):
+        """Supervise a command; options are those of `supervise` and of DRIVER. `before` runs the supervisor."""
+        driver = [*before, sys.executable, "-c", self.shifted(DRIVER) if shifted else DRIVER, json.dumps(options)]
         return self.spawn([*driver, *command], env=env, **(popen or {}))
 
     def spawn(self, argv, *, env=None, **popen):
@@ -150,6 +167,17 @@ class Rig:
         )
         self.running.append(process)
         return Supervised(process)
+
+    def shifted(self, script):
+        """A supervisor's script, with a clock that `pass_time` sets."""
+        return SHIFTED + script
+
+    def pass_time(self, one, seconds_s):
+        """Have time pass for a supervisor with such a clock: nothing is left to how fast this machine is."""
+        self.shift_s += seconds_s
+        (self.folder / "shift.new").write_text(str(self.shift_s))
+        (self.folder / "shift.new").rename(self.folder / "shift")
+        one.send(signal.SIGCHLD)  # wakes it, and is no notice
 
     def file(self, name):
         return (self.folder / name).read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import signal
 import stat
 import sys
@@ -134,7 +135,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_what_was_saved_just_before_the_end_is_taken(tmp_path, monkeypatch):
     """Nobody looks between the save and the end."""
-    monkeypatch.setattr(couriers, "_SOON_S", 3600.0)
+    for name in ("_SOON_S", "_LATER_S"):
+        monkeypatch.setattr(couriers, name, 3600.0)
     control, store = Control(), str(tmp_path / "store")
     courier = couriers.Courier(Terms(store=store), control, lambda *_, **__: None)
     assert select.select([courier.descriptor], [], [], 60)[0]
@@ -358,7 +360,7 @@ def _claimed(rig):
     """The store, when somebody has claimed it."""
     import time
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + rig.bound_s
     while time.monotonic() < until:
         if (rig.folder / "store/outlast.json").exists():
             store = Store(rig.folder / "store")
@@ -426,6 +428,25 @@ def test_a_supervisor_below_takes_over_from_the_one_above(rig):
     again = start(rig, "", command=command, env={"OUTLAST_REOPEN": "1"})
     assert (again.line(), again.status()) == ("3", 4)
     assert checkpoints(rig)[0].startswith("step-000000009")
+
+
+def test_one_below_that_has_ended_is_not_taken_for_another(rig):
+    """PR-47: what follows it in a script goes on, though the one above looks only when that one is gone."""
+    assert start(rig, "saved(1); sys.exit(85)", "--max-attempts", "1").status() == 85  # from now on the claim is first
+    inner = [sys.executable, "-m", "outlast", "run", "--store", "store", "--", *rig.program(COUNT + "sys.exit(4)")]
+    after = """
+while b'"ended"' not in open("store/journal/a0002.jsonl", "rb").read():  # until the one above has looked, and let go
+    time.sleep(0.02)
+say("unharmed")
+sys.exit(7)
+"""
+    both = ["sh", "-c", f"{shlex.join(inner)}; exec {shlex.join(rig.program(after, 'after.py'))}"]
+    one = start(rig, "", "--tries", "1", command=both)
+    assert one.status() == 7, one.errors
+    assert one.lines() == ["unharmed"]
+    claims = [log.first("claim")["pid"] for log in Store(rig.folder / "store").attempts()]
+    assert claims[1] == one.process.pid
+    assert len(claims) == 3
 
 
 def test_another_kind_of_state(rig):

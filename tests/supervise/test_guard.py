@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from outlast.store import Store
 from outlast.supervise import belongings
+from outlast.supervise import guard as guards
+from outlast.supervise.custody import Custody
 from outlast.supervise.guard import OURS
 
 PROGRAM = """
@@ -91,6 +94,38 @@ def test_it_is_taken_while_the_program_runs(folder: Folder) -> None:
     ended = folder.guard(3, "wait")
     assert ended.returncode == 0, ended.stderr
     assert folder.store().find(None).step == 3
+
+
+def test_it_shows_that_it_lives_however_long_a_copy_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the program starts, beside it, and when it has ended: each copy here lasts until somebody has heard it."""
+    heard, lasted, copied = threading.Event(), [], threading.Event()
+    copy, watch = belongings.copy, guards._Keeper.watch
+
+    def slow(source: str, to: str) -> None:
+        heard.clear()
+        lasted.append((os.path.basename(source), heard.wait(30)))
+        copy(source, to)
+        copied.set()
+
+    def program(*_: object, **__: object) -> int:
+        copied.clear()
+        (tmp_path / ".new").write_text("2")
+        (tmp_path / ".new").rename(tmp_path / "2.txt")
+        assert copied.wait(120)
+        return 7
+
+    def leaves_one(keeper: guards._Keeper, over: threading.Event) -> None:
+        watch(keeper, over)
+        (tmp_path / "3.txt").write_text("3")
+
+    monkeypatch.setattr(belongings, "copy", slow)
+    monkeypatch.setattr(guards, "supervise", program)
+    monkeypatch.setattr(guards._Keeper, "watch", leaves_one)
+    monkeypatch.setattr(guards, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(Custody, "beat", lambda _: heard.set())
+    (tmp_path / "1.txt").write_text("1")
+    assert guards.guard(["program"], guards.Terms(folder=str(tmp_path), patterns=("*.txt",), quiet_s=0.01)) == 7
+    assert lasted == [("1.txt", True), ("2.txt", True), ("3.txt", True)]
 
 
 def test_a_torn_file_is_never_offered(folder: Folder) -> None:

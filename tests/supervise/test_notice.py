@@ -5,7 +5,6 @@ import pty
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 
 import pytest
@@ -145,22 +144,22 @@ def test_killed_after_the_grace_with_all_that_it_started(rig, gone):
 def test_a_second_signal_is_passed_on(rig):
     """PR-15."""
     text = "told = []\non(signal.SIGTERM, lambda: (told.append(1), say('told'), len(told) > 1 and sys.exit(85)))\n"
-    one = rig.start(rig.program(text + "say('ready'); forever()"))
+    one = rig.start(rig.program(text + "say('ready'); forever()"), hurry_s=1000.0, shifted=True)
     assert one.line() == "ready"
     one.send(signal.SIGTERM)
     assert one.line() == "told"
-    time.sleep(1.1)  # sooner it would be a batch system's double
+    rig.pass_time(one, 1.1)  # sooner it would be a batch system's double
     one.send(signal.SIGTERM)
     assert one.line() == "told"
     assert one.status() == 85
 
 
 def test_a_third_signal_kills(rig):
-    one = rig.start(rig.program(STUBBORN))
+    one = rig.start(rig.program(STUBBORN), hurry_s=1000.0, shifted=True)
     assert one.line() == "ready"
     one.send(signal.SIGINT)
     assert one.line() == "told"
-    time.sleep(1.1)
+    rig.pass_time(one, 1.1)
     one.send(signal.SIGINT)
     assert one.line() == "told"
     one.send(signal.SIGINT)
@@ -183,22 +182,29 @@ read, write = os.pipe()
 if os.fork() == 0:
     on(signal.SIGTERM, lambda: say("asked"))
     os.write(write, b"x")
-    forever()
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+    os._exit(0)
 os.read(read, 1)
 sys.exit(1)
 """
-    one = rig.start(rig.program(text), grace_s=1.0, rules={"first_wait_s": 60.0})
+    one = rig.start(rig.program(text), term_s=1000.0, rules={"first_wait_s": 60.0})
     assert one.line() == "asked"
     one.send(signal.SIGTERM)
+    (rig.folder / "go").touch()
     assert one.status() == 85
 
 
 def test_a_signal_after_the_notice_of_a_deadline_ends_it(rig):
     """The program is told once; there is no next attempt."""
-    one = rig.start(rig.program("attempt()\n" + STUBBORN), time_s=2.0)
+    times = {"time_s": 1000.0, "grace_s": 500.0, "shifted": True}
+    one = rig.start(rig.program("attempt()\n" + STUBBORN), json=True, **times)
     assert one.line() == "ready"
+    rig.pass_time(one, 600)
     assert one.line() == "told"
     one.send(signal.SIGUSR1)
+    one.await_error('"reason": "SIGUSR1"')
+    rig.pass_time(one, 500)
     assert one.status() == 137
     assert one.lines() == []
     assert rig.file("attempts") == "x"

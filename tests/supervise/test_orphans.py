@@ -44,7 +44,7 @@ say("started")
 sys.stdin.read()
 """
     read, write = os.pipe()
-    one = rig.start(rig.program(text), popen={"stdin": read})
+    one = rig.start(rig.program(text), popen={"stdin": read}, term_s=1000.0)
     os.close(read)
     assert {one.line(), one.line()} == {"ready", "started"}
     os.close(write)
@@ -143,13 +143,16 @@ import os
 from outlast.policy.restart import Rules
 from outlast.supervise import processes, supervise
 from outlast.supervise.household import Household
+read, write = os.pipe()
+os.dup2(read, 0)
 bury = Household.reap
 def late(household, *command):
+    os.write(write, b"\\n")
     for child in processes.children():
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     bury(household, *command)
 Household.reap = late
-status = supervise(["sh", "-c", "setsid sh -c : & exit 7"], rules=Rules(tries=1))
+status = supervise(["sh", "-c", "read -r _; setsid sh -c : & exit 7"], rules=Rules(tries=1))
 assert status == 7, status
 print("fine", flush=True)
 """

@@ -1,6 +1,7 @@
 """What the commands of the file systems say of quotas, as their manuals show it; commands that say nothing useful."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -212,12 +213,18 @@ def test_no_quota_is_set(commands, tmp_path):
 
 
 def test_a_command_that_hangs_is_left(commands, tmp_path, monkeypatch):
-    monkeypatch.setattr(quota, "TIMEOUT_S", 0.2)
+    class Begun(subprocess.Popen):
+        def communicate(self, *args, **more):
+            pids.append(int((tmp_path / "pid").read_text()))  # waits until somebody writes there
+            return super().communicate(*args, **more)
+
+    pids = []
+    monkeypatch.setattr(subprocess, "Popen", Begun)
+    os.mkfifo(tmp_path / "pid")
     commands.put("quota", f"echo $$ > {tmp_path}/pid\nexec {sys.executable} -c 'import time; time.sleep(60)'")
     with pytest.raises(_NoAnswerError, match=r"quota did not answer within 0\.2 s"):
         quota.run(["quota"], 0.2)
-    pid = int((tmp_path / "pid").read_text())
-    assert not os.path.exists(f"/proc/{pid}")
+    assert not os.path.exists(f"/proc/{pids[0]}")
 
 
 def test_a_command_that_is_no_program(commands, tmp_path):

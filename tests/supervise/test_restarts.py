@@ -3,6 +3,7 @@
 import pytest
 
 ONE_TRY = {"tries": 1}
+THOUSAND = {"time_s": 1000.0, "grace_s": 500.0, "shifted": True}
 
 
 @pytest.mark.parametrize("status", [0, 2, 3, 4, 5, 126, 127])
@@ -89,16 +90,20 @@ def test_time_gives_notice_and_starts_the_next(rig):
     text = """
 n = attempt()
 left_s = float(os.environ["OUTLAST_DEADLINE"]) - time.time()
-say("deadline ahead", 0 < left_s <= 2)
 def leave():
     say("stop file", json.load(open(os.path.join(control, "stop")))["reason"])
     sys.exit(85 if n < 2 else 0)
 on(signal.SIGTERM, leave)
+say("deadline ahead", 0 < left_s <= 1000)
 forever()
 """
-    one = rig.start(rig.program(text), time_s=2.0)
+    one = rig.start(rig.program(text), **THOUSAND)
+    for _ in range(2):
+        assert one.line() == "deadline ahead True"
+        rig.pass_time(one, 600)
+        assert one.line() == "stop file its time is over"
     assert one.status() == 0
-    assert one.lines() == ["deadline ahead True", "stop file its time is over"] * 2
+    assert one.lines() == []
     assert "its time was over (status 85), it made progress: again at once" in one.errors
 
 
@@ -111,16 +116,25 @@ on(signal.SIGTERM, lambda: say("ignored"))
 say("ready")
 forever()
 """
-    one = rig.start(rig.program(text), time_s=2.0, grace_s=0.5)
+    one = rig.start(rig.program(text), **THOUSAND)
+    assert one.line() == "ready"
+    rig.pass_time(one, 600)
+    assert one.line() == "ignored"
+    rig.pass_time(one, 500)
     assert one.status() == 0
-    assert one.lines() == ["ready", "ignored"]
+    assert one.lines() == []
     assert "killing it" in one.errors
     assert "status 137 (SIGKILL)" in one.errors
 
 
 def test_killed_at_every_deadline_without_progress_gives_up(rig):
-    deaf = "trap '' TERM; printf x >> attempts; exec sleep 600"  # a shell: it begins well before its deadline
-    one = rig.start(["sh", "-c", deaf], time_s=0.6)
+    deaf = "trap '' TERM; printf x >> attempts; echo $$; exec sleep 600"
+    one = rig.start(["sh", "-c", deaf], **THOUSAND)
+    for _ in range(3):
+        pid = one.line()
+        rig.pass_time(one, 600)
+        one.await_error(f"asking process {pid} to save and leave")
+        rig.pass_time(one, 500)
     assert one.status() == 86
     assert rig.file("attempts") == "xxx"
 
@@ -130,10 +144,11 @@ def test_a_deadline_from_outside_is_kept_and_ends_it(rig):
     import time
 
     text = "attempt(); on(signal.SIGTERM, lambda: sys.exit(85)); say(os.environ['OUTLAST_DEADLINE']); forever()"
-    deadline = f"{time.time() + 3:.3f}"
-    one = rig.start(rig.program(text), env={"OUTLAST_DEADLINE": deadline}, time_s=600.0)
-    assert one.status() == 85
+    deadline = f"{time.time() + 1000:.3f}"
+    one = rig.start(rig.program(text), env={"OUTLAST_DEADLINE": deadline}, **{**THOUSAND, "time_s": 5000.0})
     assert one.line() == deadline
+    rig.pass_time(one, 600)
+    assert one.status() == 85
     assert rig.file("attempts") == "x"
 
 

@@ -41,12 +41,16 @@ def test_store_is_set_for_the_command(rig):
 
 
 def test_time_and_grace_are_durations(rig):
-    text = (
-        "on(signal.SIGTERM, lambda: sys.exit(0)); say(float(os.environ['OUTLAST_DEADLINE']) > time.time()); forever()"
-    )
-    one = verb(rig, "--time", "1s", "--grace", "0.5s", "--attempts", "1", "--", *rig.program(text))
-    assert one.status() == 0
+    text = """
+on(signal.SIGTERM, lambda: sys.exit(0))
+say(0 < float(os.environ["OUTLAST_DEADLINE"]) - time.time() <= 1000)
+forever()
+"""
+    options = ["--time", "1000s", "--grace", "500s", "--attempts", "1"]
+    one = rig.spawn([sys.executable, "-c", rig.shifted(VERB), *options, "--", *rig.program(text)])
     assert one.line() == "True"
+    rig.pass_time(one, 600)
+    assert one.status() == 0
 
 
 def test_json_asks_the_program_for_json_too(rig):

@@ -10,11 +10,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from subprocess import PIPE
 from typing import IO, Any
 
 from outlast.clock import SYSTEM
+from outlast.demo.train import EVERY, HOLD, HOLD_AFTER, KILL_IN_WRITE
 from outlast.errors import PREEMPTED, OutlastError, UsageError
 from outlast.format.names import CheckpointName
 from outlast.store import Store
@@ -113,16 +115,24 @@ class _Director:
         """Start the program, watch its events, strike, and wait for its end."""
         self._say(f"--> {title}")
         env = environment() | {"OUTLAST_EVENTS": "json", "OUTLAST_STORE": "", "OMP_NUM_THREADS": "1"}
+        hold, commits = f"{store}.hold", kill_after_commits or notice_after_commits
         if torn:
-            env["OUTLAST_DEMO_KILL_IN_WRITE"] = str(torn)
+            env[KILL_IN_WRITE] = str(torn)
+        if commits:  # it is so soon done that it waits for the strike
+            env |= {HOLD: hold, HOLD_AFTER: str(commits * EVERY + 1)}
+            with open(hold, "x", encoding="utf-8"):
+                pass
         command = [sys.executable, "-m", "outlast.demo.train", store, "--backend", self._backend]
         process = start(command, env, stdout=PIPE, stderr=PIPE)
         try:
             assert process.stderr is not None
-            from_step, to_step = self._watch(process.stderr, process.pid, kill_after_commits, notice_after_commits)
+            strike = signal.SIGKILL if kill_after_commits else signal.SIGTERM
+            from_step, to_step = self._watch(process.stderr, lambda: process.send_signal(strike), commits, hold)
             said = process.communicate(timeout=_LIMIT_S)[0].decode().strip()
         finally:
             end_tree(process.pid, term_s=0)
+            with suppress(FileNotFoundError):
+                os.unlink(hold)
         ended = _describe(process.returncode)
         expected = -signal.SIGKILL if kill_after_commits or torn else PREEMPTED if notice_after_commits else 0
         if process.returncode != expected:
@@ -130,7 +140,8 @@ class _Director:
         self._say(f"    {ended}{': ' + said if said else ''}\n")
         return Scene(title=title, from_step=from_step, to_step=to_step, ended=ended)
 
-    def _watch(self, events: IO[bytes], pid: int, kill_after: int, notice_after: int) -> tuple[int, int]:
+    def _watch(self, events: IO[bytes], strike: Callable[[], None], strike_after: int, hold: str) -> tuple[int, int]:
+        """Pass on what it says, and strike after so many commits. Returns the first and the last step saved."""
         from_step = to_step = commits = 0
         for line in events:
             try:
@@ -144,10 +155,9 @@ class _Director:
                 commits, to_step = commits + 1, event["step"]
             if event["event"] in ("restored", "warning", "notice", "done") and "does not outlive" not in event["text"]:
                 self._say(f"    {event['text']}")
-            if event["event"] == "committed" and commits == kill_after:
-                os.kill(pid, signal.SIGKILL)
-            if event["event"] == "committed" and commits == notice_after:
-                os.kill(pid, signal.SIGTERM)
+            if event["event"] == "committed" and commits == strike_after:
+                strike()
+                os.unlink(hold)
         return from_step, to_step
 
 

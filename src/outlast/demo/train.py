@@ -1,7 +1,7 @@
 """The demo's training program: `python -m outlast.demo.train STORE --backend torch|numpy`.
 
 An ordinary program as a user would write it, but for the last lines: they let the demo kill it in the middle
-of a save (a real SIGKILL, half-way through the write of a part).
+of a save (a real SIGKILL, half-way through the write of a part), and hold it until the demo has struck.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from typing import Any
 
+from outlast.clock import SYSTEM
+
+HOLD, HOLD_AFTER, KILL_IN_WRITE = "OUTLAST_DEMO_HOLD", "OUTLAST_DEMO_HOLD_AFTER", "OUTLAST_DEMO_KILL_IN_WRITE"
 EPOCHS = 8
 BATCH = 32
 EVERY = 25
+_POLL_S, _HOLD_S = 0.01, 60.0
 
 
 def main() -> None:
@@ -21,6 +26,7 @@ def main() -> None:
     parser.add_argument("--backend", choices=("torch", "numpy"), required=True)
     args = parser.parse_args()
     _arm()
+    _hold()
     if args.backend == "torch":
         from outlast.demo.torch_digits import train
     else:
@@ -31,7 +37,7 @@ def main() -> None:
 
 def _arm() -> None:
     """Arm the kill that the demo asks for: in the write of the n-th part of this process."""
-    nth = int(os.environ.get("OUTLAST_DEMO_KILL_IN_WRITE", "0"))
+    nth = int(os.environ.get(KILL_IN_WRITE, "0"))
     if not nth:
         return
     from outlast.backends import paths
@@ -39,6 +45,26 @@ def _arm() -> None:
 
     fault = Fault(at=nth, signal=signal.SIGKILL, when="torn", only=("write",))
     vars(paths)["Syscalls"] = lambda: CountedCalls(fault)
+
+
+def _hold() -> None:
+    """Hold where the demo asks for it: after so many steps of this process, while its file is there."""
+    path, least = os.environ.get(HOLD, ""), int(os.environ.get(HOLD_AFTER, "0"))
+    if not path:
+        return
+    import outlast
+
+    log, steps = outlast.Run.log, 0
+
+    def holding(self: outlast.Run, **metrics: Any) -> None:
+        nonlocal steps
+        log(self, **metrics)
+        steps += 1
+        until_s = SYSTEM.monotonic() + _HOLD_S
+        while steps >= least and os.path.exists(path) and SYSTEM.monotonic() < until_s:
+            SYSTEM.sleep(_POLL_S)
+
+    outlast.Run.log = holding  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

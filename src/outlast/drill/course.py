@@ -141,7 +141,10 @@ class Course:
             live.attempts += 1
             live.attempt_s = event["at_s"]
             self._strike.attempt_began(live)
+        elif event["event"] == "notice":
+            live.was_told(event["at_s"])
         elif event["event"] == "end":
+            live.ended_s = event["at_s"]
             self._strike.attempt_ended(live, event["status"])
             self._ended(live, event)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -31,6 +32,7 @@ class Signs:
         first_s: when the first sign of work was seen.
         begun_s: when the last attempt showed its first sign.
         step: the last one that the recorder told of.
+        steps: how many it told of.
     """
 
     def __init__(self, place: Place) -> None:
@@ -41,6 +43,7 @@ class Signs:
         self.first_s: float | None = None
         self.begun_s = 0.0
         self.step: int | None = None
+        self.steps = 0
         self.takes_part = False
         self._trace_at = 0
         self.watch_again()
@@ -97,6 +100,7 @@ class Signs:
         whole = data.rfind(b"\n") + 1
         self._trace_at += whole
         found = _STEP.findall(data[:whole])
+        self.steps += len(found)
         if found:
             self.step = int(found[-1])
             self._seen()
@@ -111,6 +115,9 @@ class Live:
 
     Attributes:
         began_s, attempt_s: when the job and its present attempt began, by the monotonic clock.
+        ended_s: when its last attempt ended, by the supervisor's word.
+        told_s: when the supervisor told the program to leave; infinite if it did not.
+        told_steps: how many steps were done by then.
         attempts: how many there were in this job.
     """
 
@@ -127,7 +134,8 @@ class Live:
     ) -> None:
         self.place, self.signs, self._env = place, signs, env
         self.began_s = self.attempt_s = SYSTEM.monotonic()
-        self.attempts = 0
+        self.ended_s = self.told_s = math.inf
+        self.attempts = self.told_steps = 0
         self._process = _start(place, place.environment(env, kill=kill), bound=bound, tries=tries, holder=holder)
 
     @property
@@ -157,6 +165,12 @@ class Live:
         """Signal the supervisor, which is the job's main process, or every process at once."""
         for pid in [*(self.below() if everybody else ()), self._process.pid]:
             tree.send(pid, number)
+
+    def was_told(self, at_s: float) -> None:
+        """Note that the supervisor has told the program to leave: what is seen by now was done before."""
+        if self.told_s == math.inf:
+            self.signs.look()
+            self.told_s, self.told_steps = at_s, self.signs.steps
 
     def end(self) -> tuple[int, ...]:
         """Take the whole job away at once, as the loss of a node does. Returns what cannot be killed."""

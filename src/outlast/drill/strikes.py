@@ -174,8 +174,9 @@ class Timed(Strike, ABC):
             self._at_s = now_s + (1 + self._chance.random()) * min(_ROOM_S, self._pace.works_s / 20)
         if self._phase is _Phase.LAST and now_s >= self._at_s:
             self._phase = _Phase.OVER
-            self._measure(live)
-            self.strike(live)
+            if self._reached(live) < 1:  # meanwhile it may have come to its end
+                self._measure(live)
+                self.strike(live)
         return {_Phase.OVER: math.inf, _Phase.SAVING: self._patient_s}.get(self._phase, self._at_s)
 
     def _is_early(self, live: Live, now_s: float) -> bool:
@@ -227,9 +228,20 @@ def _are_rising(steps: tuple[int, ...]) -> bool:
 class Kill(Timed):
     """SIGKILL to every process of the attempt."""
 
+    _is_struck = False
+
+    def attempt_began(self, live: Live) -> None:
+        self._is_struck = False
+        super().attempt_began(live)
+
     def strike(self, live: Live) -> None:
         if live.kill():
+            self._is_struck = True
             self._tell(live, "SIGKILL")
+
+    def attempt_ended(self, live: Live, status: int) -> None:  # noqa: ARG002
+        if self._is_struck and status == 0:
+            self.struck.pop()  # it was at its end already when it was killed
 
 
 class Recorded(Strike):
@@ -347,7 +359,7 @@ class Notice(Timed):
         if status == PREEMPTED:
             self.notes.append(f"saved and left within {took_s:.2g} s")
         elif status == 0 and live.signs.takes_part:
-            if took_s > 1 + (1 - self._way.share) * self._pace.works_s / 2:
+            if self._went_on(live):
                 self.problems.append("it did not leave when it was told to, but ran to its end")
             else:
                 self.struck.clear()  # it was as good as done
@@ -360,6 +372,16 @@ class Notice(Timed):
         else:
             self.notes.append(f"did not save when it was told to leave ({describe(status)})")
         return status != 0
+
+    def _went_on(self, live: Live) -> bool:
+        """Say whether it did more than to end the step in which it was told, and its run.
+
+        All by what the supervisor and the recorder say: between our signal and the supervisor's word to the program,
+        and from its end until we hear of it, a loaded machine may take as long as it likes.
+        """
+        if 0 < live.signs.steps <= live.told_steps + 1:
+            return False
+        return live.ended_s - live.told_s > 1 + (1 - self._way.share) * self._pace.works_s / 2
 
 
 class Limit(Strike):

@@ -49,6 +49,11 @@ class Gone(Timed):
     def is_gone(self) -> bool:
         return self._is_gone
 
+    def attempt_ended(self, live: Live, status: int) -> None:
+        super().attempt_ended(live, status)
+        if status == 0:
+            self._is_gone = False  # it was done before it could be taken away
+
     def job_ended(self, live: Live, status: int) -> bool:  # noqa: ARG002
         if not self._is_gone:
             return False
@@ -131,7 +136,7 @@ class FullDisk(Timed):
         self._is_real = is_real
         self._disk: Disk | None = None
         self._path = ""
-        self._until_s = math.inf
+        self._until_s, self._full_s = math.inf, 0.0
         self._is_full = False
 
     def prepare(self, place: Place, began_s: float) -> None:
@@ -143,6 +148,7 @@ class FullDisk(Timed):
 
     def look(self, live: Live, now_s: float) -> float:
         if now_s >= self._until_s:
+            self.notes.append(f"went on while it was full, for {self._full_s:.2g} s")
             self._empty()
         return min(super().look(live, now_s), self._until_s)
 
@@ -155,7 +161,8 @@ class FullDisk(Timed):
                 self._tell(live, "no space left for storage calls of outlast (they fail with ENOSPC)")
         self._is_full = True
         live.ask_for_save()
-        self._until_s = SYSTEM.monotonic() + min(_FULL_S, max(0.5, self._pace.works_s / 3))
+        self._full_s = min(_FULL_S, max(0.5, self._pace.works_s / 3))
+        self._until_s = SYSTEM.monotonic() + self._full_s
 
     def attempt_ended(self, live: Live, status: int) -> None:
         super().attempt_ended(live, status)

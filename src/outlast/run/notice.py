@@ -2,8 +2,9 @@
 
 Forked children inherit the handlers. A notice that goes to the whole process group must not end them before the
 main process has saved, and yet `terminate()` must still work. So a child that gets SIGTERM looks whether the main
-process got one too (the wake-up socket that both share tells, even while the main process computes, and a byte
-of shared memory once it was read) and ends only if, a second later, it has not.
+process got one too and ends only if, a second later, it has not. The kernel tells, as long as the main process was
+given no time to take it; the wake-up socket that both share tells, even while the main process computes, and a byte
+of shared memory once it was read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 AGAIN_AFTER_S = 1.0  # batch systems send a signal twice at once; a person's second one comes later
 _CHILD_WAIT_S = 1.0
 _PEEK_BYTES = 4096
+_PENDING = (b"SigPnd", b"ShdPnd")  # in /proc/PID/status: the main thread's, the process's
 
 
 class Notice:
@@ -40,7 +42,7 @@ class Notice:
         self._first_s: dict[int, float] = {}
         self._again: int | None = None
         self._polled_s = time.monotonic()
-        self._shared = mmap.mmap(-1, 1)  # not zero: the main process got a notice signal
+        self._shared = mmap.mmap(-1, 1)  # not zero: the main process has taken a notice signal
         self._previous: dict[int, Any] = {}
         self._wake: tuple[socket.socket, socket.socket] | None = None
 
@@ -98,6 +100,7 @@ class Notice:
                 self._first_s.setdefault(number, time.monotonic())
                 self.give(_reason(number))
             else:
+                self._shared[0] = 1  # no socket of ours tells the children
                 now_s = time.monotonic()
                 self._note(number, earliest_s=now_s, latest_s=now_s)
 
@@ -149,7 +152,18 @@ class Notice:
         return [number for number in raw if number in SIGNALS]
 
     def _parent_was_told(self) -> bool:
-        return self._shared[0] != 0 or bool(self._peek())
+        """Look at the places in the order in which a signal passes through them: so it slips past none."""
+        return self._waits_in_kernel() or bool(self._peek()) or self._shared[0] != 0
+
+    def _waits_in_kernel(self) -> bool:
+        """Whether the main process has a notice to take: stopped, in a long system call, or on a machine too busy."""
+        pending = 0
+        with suppress(OSError), open(f"/proc/{self._owner}/status", "rb") as status:
+            for line in status:
+                name, _, value = line.partition(b":")
+                if name in _PENDING:
+                    pending |= int(value, 16)
+        return any(pending >> (number - 1) & 1 for number in SIGNALS)
 
     def in_child(self) -> None:
         """Set up a forked child: it survives a notice, and ends on any other SIGTERM."""

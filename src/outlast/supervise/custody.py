@@ -19,10 +19,10 @@ folder holds further names of the files in the checkpoint: never write to them. 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from outlast.backends import Syscalls, host
 from outlast.clock import SYSTEM, Clock
@@ -40,12 +40,13 @@ from outlast.policy import retention
 from outlast.policy.restart import Report
 from outlast.store import Again, AttemptLog, Committed, Draft, Lease, Pruner, Staged, Store, Writer, handout
 from outlast.store import files as taking
+from outlast.store import journal as journals
 from outlast.store.layout import SAVES, told
 from outlast.store.lease import Waiting
 from outlast.supervise import processes, saves
 from outlast.supervise.events import Tell
 from outlast.supervise.restoring import Given, Restoring, makes_room
-from outlast.supervise.terms import KEEP
+from outlast.supervise.terms import KEEP, SUPERVISOR
 from outlast.units import format_size
 
 TAKEOVER = "OUTLAST_TAKEOVER"
@@ -139,6 +140,7 @@ class Custody:
         """As `open`, of an attempt that is claimed; the claim ends with this."""
         custody = cls(store, lease, token=token or saves.new_token(), keep=keep, tell=tell, heed=heed)
         try:
+            custody._name_who_is_above()
             custody._begin(is_fresh=fresh)
         except BaseException:
             custody.close("failed")
@@ -244,7 +246,7 @@ class Custody:
             self._store.serve(request)
         return tuple(heard)
 
-    def note(self, event: str, **fields: str | int) -> None:
+    def note(self, event: str, **fields: str | int | list[int]) -> None:
         """Write into the attempt's journal what nothing depends on."""
         try:
             self._lease.journal.record(event, sync=False, **fields)
@@ -252,10 +254,23 @@ class Custody:
             self._tell("warning", f"warning: {event!r} could not be recorded: {e}")
 
     def is_passed_down(self) -> bool:
-        """Say whether the attempt that has taken over is of a supervisor below this one."""
-        owner = self._store.live()
-        below = processes.below(processes.table(), {os.getpid()})
-        return owner is not None and owner.host == host.me().host and owner.pid in below
+        """Say whether the newest attempt is of a supervisor below this one. It may have ended by now.
+
+        Processes are looked at before its journal: who is not there any more has written all that it had to say.
+        """
+        backend = self._store.backend
+        try:
+            newest = journals.attempts(backend)[-1]
+            now = processes.table()
+            log = journals.read(backend, newest)
+        except (OutlastError, FileNotFoundError, IndexError):
+            return False  # nobody can tell whose it is
+        claim, ours = log.first("claim"), os.getpid()
+        owner = host.from_record(claim) if claim else None
+        if owner is None or host.is_alive(owner, host.me()) is None:
+            return False  # it is of another node or container
+        is_there = owner.pid in processes.below(now, {ours}) and str(now[owner.pid].started) == owner.start
+        return is_there or any(_names_above(event, ours) for event in log.events)
 
     @told
     def past(self) -> tuple[AttemptLog, ...]:
@@ -277,6 +292,11 @@ class Custody:
             self._lease.end(outcome, **fields)
         except OutlastError as e:
             self._tell("warning", f"warning: the end of this attempt could not be recorded: {e}")
+
+    def _name_who_is_above(self) -> None:
+        """Leave word for a supervisor above us that we have taken over from: it may look only when we have ended."""
+        if os.environ.get(SUPERVISOR):
+            self.note("note", text="the processes above", above=list(processes.above()))
 
     @told
     def _begin(self, *, is_fresh: bool) -> None:
@@ -396,6 +416,12 @@ def _claim(store: Store, waiting: Waiting | None) -> Lease:
         if owner is None or not host.is_alive(owner, host.me()) or not processes.is_above(owner.pid):
             raise
     return store.claim(takeover=True, waiting=waiting)
+
+
+def _names_above(event: Mapping[str, Any], pid: int) -> bool:
+    """Say whether a line of a journal names a process as one above its attempt."""
+    named = event.get("above") if event["event"] == "note" else None
+    return isinstance(named, list) and pid in named
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,8 +13,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,22 +80,45 @@ def guard(command: Sequence[str], terms: Terms, *, tell: Tell = sentences, grace
     custody = Custody.open(store, tell=tell, keep=terms.keep)
     outcome = "failed"
     try:
-        keeper = _Keeper(custody, terms, tell, upward)
-        keeper.make_ready()
-        env = tree.environment()
-        env.pop(CONTROL, None)  # the one above us is ours
-        status = _run(command, env, keeper, tell, grace_s)
-        keeper.settle()
-        if keeper.is_empty:
-            text = f"nothing in {terms.folder} is a checkpoint that can be told to be whole: nothing is kept"
-            tell("warning", f"warning: {text} (--match GLOB takes other files too)")
-        if status == DONE:
-            custody.finish()
-            upward.progress(custody.report)
+        with _beating(custody):
+            keeper = _Keeper(custody, terms, tell, upward)
+            keeper.make_ready()
+            env = tree.environment()
+            env.pop(CONTROL, None)  # the one above us is ours
+            status = _run(command, env, keeper, tell, grace_s)
+            keeper.settle()
+            if keeper.is_empty:
+                text = f"nothing in {terms.folder} is a checkpoint that can be told to be whole: nothing is kept"
+                tell("warning", f"warning: {text} (--match GLOB takes other files too)")
+            if status == DONE:
+                custody.finish()
+                upward.progress(custody.report)
         outcome = {DONE: "done", PREEMPTED: "preempted"}.get(status, "failed")
     finally:
         custody.close(outcome)
     return status
+
+
+@contextmanager
+def _beating(custody: Custody) -> Iterator[None]:
+    """Show meanwhile that this attempt lives, from a thread that does nothing else.
+
+    Copying a large checkpoint takes minutes, and a guard on another node takes one of silence for death.
+    """
+    over = threading.Event()
+    beating = threading.Thread(target=_beat, args=(custody, over), name="outlast-heartbeat")
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join()
+
+
+def _beat(custody: Custody, over: threading.Event) -> None:
+    while not over.wait(HEARTBEAT_S):
+        with suppress(OutlastError):  # the next take will say it
+            custody.beat()
 
 
 def _was_done(store: str, tell: Tell) -> bool:
@@ -192,13 +215,8 @@ class _Keeper:
     def watch(self, over: threading.Event) -> None:
         """Take what is new and rests, until the program has ended."""
         seen: dict[str, str] = {}
-        beat_s = 0.0
         while not over.wait(self._terms.quiet_s):
             try:
-                beat_s += self._terms.quiet_s
-                if beat_s >= HEARTBEAT_S:
-                    self._custody.beat()
-                    beat_s = 0.0
                 there = belongings.found(self._folder, self._terms.patterns)
                 resting = [one for one in there if seen.get(one.name) == one.signature]
                 seen = {one.name: one.signature for one in there}

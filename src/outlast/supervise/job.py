@@ -21,8 +21,8 @@ from outlast.supervise.events import Tell
 from outlast.supervise.placing import Fate, Placing
 from outlast.supervise.processes import is_above
 from outlast.supervise.record import Record, output
-from outlast.supervise.supervisor import STORE, SUPERVISOR, supervise
-from outlast.supervise.terms import KEEP, Terms
+from outlast.supervise.supervisor import STORE, supervise
+from outlast.supervise.terms import KEEP, SUPERVISOR, Terms
 from outlast.supervise.tree import environment
 
 REOPEN = "OUTLAST_REOPEN"

@@ -47,13 +47,18 @@ def look(pid: int) -> Process | None:
 
 def is_above(pid: int) -> bool:
     """Say whether a process is an ancestor of ours."""
+    return pid in above()
+
+
+def above() -> tuple[int, ...]:
+    """Return the pids of our ancestors, our parent first; those outside of our pid namespace are not seen."""
+    found: list[int] = []
     at = os.getppid()
     while at > 0:
-        if at == pid:
-            return True
-        found = look(at)
-        at = found.parent if found else 0
-    return False
+        found.append(at)
+        parent = look(at)
+        at = parent.parent if parent else 0
+    return tuple(found)
 
 
 def table() -> dict[int, Process]:

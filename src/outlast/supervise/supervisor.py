@@ -19,13 +19,13 @@ from outlast.supervise.household import Household
 from outlast.supervise.inbox import Bell, Inbox
 from outlast.supervise.placing import Placing
 from outlast.supervise.prctl import adopting_orphans
-from outlast.supervise.terms import RESTORE, SAVE, STEP, Refusal, Terms
+from outlast.supervise.terms import RESTORE, SAVE, STEP, SUPERVISOR, Refusal, Terms
 from outlast.supervise.window import Window, plan
 
 if TYPE_CHECKING:
     from outlast.supervise.courier import Courier
 
-CONTROL, SUPERVISOR, DEADLINE = "OUTLAST_CONTROL", "OUTLAST_SUPERVISOR", "OUTLAST_DEADLINE"
+CONTROL, DEADLINE = "OUTLAST_CONTROL", "OUTLAST_DEADLINE"
 STORE = "OUTLAST_STORE"
 KEY_FILE = "OUTLAST_KEY_FILE"
 _DEFAULT_RULES = restart.Rules()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SUPERVISOR = "OUTLAST_SUPERVISOR"
 SAVE, RESTORE, STEP = "OUTLAST_SAVE", "OUTLAST_RESTORE", "OUTLAST_STEP"
 KEEP = 3
 

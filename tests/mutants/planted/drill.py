@@ -10,6 +10,14 @@ _SEAM = "drill/test_drilled.py"
 
 MUTANTS = (
     Mutant(
+        name="drill-accuses-who-had-nothing-left-to-do",
+        why="a good program is called one that does not hear, because the machine was busy",
+        file=f"{_AT}/strikes.py",
+        old="        if 0 < live.signs.steps <= live.told_steps + 1:\n            return False\n",
+        new="",
+        red=(f"{_PARTS}::test_who_is_told_when_all_is_as_good_as_done_is_not_accused[0.0-100.0-1-False]",),
+    ),
+    Mutant(
         name="drill-leaves-are-all-the-same",
         why="the drill says yes to a program whose arrays differ after a restart",
         file=f"{_AT}/contents.py",

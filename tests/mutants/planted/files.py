@@ -175,6 +175,22 @@ MUTANTS = (
         red=(f"{_CUSTODY}::test_only_one_writes",),
     ),
     Mutant(
+        name="one-below-that-has-ended-is-a-stranger",
+        why="the outer one of two supervisors ends a good script with 5, because the inner one was done too soon",
+        file=CUSTODY,
+        old="        return is_there or any(_names_above(event, ours) for event in log.events)\n",
+        new="        return is_there\n",
+        red=(f"{_FILES}::test_one_below_that_has_ended_is_not_taken_for_another",),
+    ),
+    Mutant(
+        name="guard-is-silent-while-it-copies",
+        why="a guard on another node takes over from one that lives",
+        file="supervise/guard.py",
+        old="            custody.beat()\n",
+        new="            pass\n",
+        red=("supervise/test_guard.py::test_it_shows_that_it_lives_however_long_a_copy_takes",),
+    ),
+    Mutant(
         name="sigterm-to-a-program-that-saves-files",
         why="R dies of it, and saves nothing",
         file="supervise/attempt.py",

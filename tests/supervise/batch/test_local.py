@@ -11,7 +11,7 @@ from outlast.supervise.batch import Order, Refused
 from outlast.supervise.batch.local import VARIABLE, Local
 from outlast.testing.schedulers import SchedulerContract
 
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 class TestContract(SchedulerContract):

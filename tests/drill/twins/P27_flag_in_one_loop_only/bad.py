@@ -8,9 +8,14 @@ import os
 import pickle
 import signal
 import sys
-import time
 
 is_told = False
+
+
+def work(step):
+    """Takes as long as the tests like: they hold a step by a named pipe."""
+    if os.access(f"hold-{step}", os.R_OK):
+        open(f"hold-{step}").read()
 
 
 def hear(number, frame):
@@ -26,7 +31,7 @@ if os.path.exists("state.pkl"):
 while state["step"] < 20:  # warm-up
     state["x"] += 1 / (1 + state["step"])
     state["step"] += 1
-    time.sleep(0.02)
+    work(state["step"])
     print(f"step {state['step']} x={state['x']:.6f}", flush=True)
 while state["step"] < 30:
     state["x"] -= 1 / (1 + state["step"])

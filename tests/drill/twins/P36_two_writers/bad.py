@@ -6,7 +6,13 @@ cause: two-writers
 
 import os
 import pickle
-import time
+
+
+def work(step):
+    """Takes as long as the tests like: they hold a step by a named pipe."""
+    if os.access(f"hold-{step}", os.R_OK):
+        open(f"hold-{step}").read()
+
 
 state = {"step": 0, "total": 0.0}
 if os.path.exists("state.pkl"):
@@ -22,6 +28,6 @@ while state["step"] < 12:
             pickle.dump(state, file)
         os.replace("new.pkl", "state.pkl")
     print(f"step {state['step']} total={state['total']:.6f}", flush=True)
-    time.sleep(0.02)
+    work(state["step"])
 with open("result.txt", "w") as file:
     file.write(repr(state["total"]))

@@ -2,9 +2,15 @@
 
 import os
 import pickle
-import time
 
 import numpy as np
+
+
+def work(step):
+    """Takes as long as the tests like: they hold a step by a named pipe."""
+    if os.access(f"hold-{step}", os.R_OK):
+        open(f"hold-{step}").read()
+
 
 u, step = np.ones(2000), 0
 if os.path.exists("state.pkl"):
@@ -13,7 +19,7 @@ if os.path.exists("state.pkl"):
 while step < 16:
     u *= 1.01
     step += 1
-    time.sleep(0.02)
+    work(step)
     with open("new.pkl", "wb") as file:
         pickle.dump((u, step), file)
         file.flush()

@@ -17,7 +17,9 @@ while step < 17
   end
   printf("step %d total=%.12f\n", step, total);
   fflush(stdout);
-  pause(0.02);
+  if exist(sprintf("hold-%d", step))
+    fgetl(fopen(sprintf("hold-%d", step)));  % as long as the tests like
+  end
 end
 file = fopen("result.txt", "w");
 fprintf(file, "%.17g", total);
