@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# No test asserts a time: a loaded machine must not fail it.
-settings.register_profile("outlast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("outlast")
 
 # With it a line and its end are written apart: a kill comes between them, and two lines are one. Users seldom have it.
 os.environ.pop("PYTHONUNBUFFERED", None)
@@ -25,6 +21,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _TOGETHER = ("tests/slurm/", "tests/sge/", "tests/frameworks/")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+
+
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """No test asserts a time, nor does Hypothesis: a loaded machine must not fail it. It is loaded where it is used."""
+    if b"hypothesis" in module_path.read_bytes():
+        from hypothesis import HealthCheck, settings
+
+        settings.register_profile("outlast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("outlast")
 
 
 @pytest.fixture(autouse=True)

@@ -534,8 +534,19 @@ def test_a_stateful_source_cannot_hold_a_loop():
 # -- notices and ends ------------------------------------------------------------------------------------
 
 
+_before = set()
+
+
+@pytest.fixture(autouse=True)
+def _those_before():
+    """Other tests may have left processes: those of joblib stay for some minutes."""
+    _before.clear()
+    _before.update(child.pid for child in multiprocessing.active_children())
+
+
 def workers_of_this_process():
-    return [psutil.Process(child.pid) for child in multiprocessing.active_children()]
+    pids = {child.pid for child in multiprocessing.active_children()}
+    return [psutil.Process(pid) for pid in pids - _before]
 
 
 def test_breaking_off_ends_the_workers():

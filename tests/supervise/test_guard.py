@@ -103,7 +103,8 @@ def test_it_shows_that_it_lives_however_long_a_copy_takes(tmp_path: Path, monkey
 
     def slow(source: str, to: str) -> None:
         heard.clear()
-        lasted.append((os.path.basename(source), heard.wait(30)))
+        was_heard = all(each for _, each in lasted)
+        lasted.append((os.path.basename(source), heard.wait(30 if was_heard else 0)))
         copy(source, to)
         copied.set()
 
