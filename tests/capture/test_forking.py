@@ -163,16 +163,18 @@ def test_a_child_whose_end_somebody_else_took_note_of(monkeypatch: pytest.Monkey
     taken = snapshot(state, pool, by_fork=True)
     os.waitpid(pool.child._pid, 0)
     assert held(taken.finished()) == {"u": state["u"].tobytes()}
-    slowly(monkeypatch, 30)
-    taken = snapshot(state, pool, by_fork=True)
-    os.kill(pool.child._pid, signal.SIGKILL)
-    os.waitpid(pool.child._pid, 0)
-    with pytest.raises(OutlastError, match="somebody else took note of its end"):
-        taken.finished()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        slowly(patch, 30)
+        taken = snapshot(state, pool, by_fork=True)
+        os.kill(pool.child._pid, signal.SIGKILL)
+        os.waitpid(pool.child._pid, 0)
+        with pytest.raises(OutlastError, match="somebody else took note of its end"):
+            taken.finished()
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        assert held(snapshot(state, pool, by_fork=True).finished()) == {"u": state["u"].tobytes()}
+        taken = snapshot(state, pool, by_fork=True)
+        assert taken.copied_because == ""
+        assert held(taken.finished()) == {"u": state["u"].tobytes()}
     finally:
         signal.signal(signal.SIGCHLD, before)
 
@@ -206,10 +208,11 @@ def test_the_next_snapshot_waits_for_a_child_that_nobody_waited_for(monkeypatch:
 def test_a_child_lost_sight_of_writes_into_memory_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler of a signal may raise right behind the fork."""
     slowly(monkeypatch, 0.5)
-    fork = os.fork
+    fork, pids = os.fork, []
 
     def interrupted() -> int:
-        if fork() == 0:
+        pids.append(fork())
+        if pids[0] == 0:
             return 0
         raise KeyboardInterrupt
 
@@ -219,7 +222,7 @@ def test_a_child_lost_sight_of_writes_into_memory_of_nobody(monkeypatch: pytest.
         snapshot(state, pool, by_fork=True)
     state["u"] += 1
     taken = snapshot(state, pool)
-    os.waitpid(-1, 0)
+    os.waitpid(pids[0], 0)
     assert held(taken) == {"u": state["u"].tobytes()}
 
 

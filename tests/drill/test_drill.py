@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -330,7 +331,7 @@ time.sleep(float(sys.argv[1]))
 
 
 def test_nothing_stays_behind(home, capsys, monkeypatch):
-    mark = f"OUTLAST_TEST_{os.getpid()}"
+    mark = f"OUTLAST_TEST_{uuid.uuid4().hex}"
     monkeypatch.setenv(mark, "1")
     (home / "run.py").write_text(DAEMON)
     found = drill(capsys, "--stdout", "--faults", "kill", "--kills", "1", "--", sys.executable, "run.py", "0.5")
@@ -339,7 +340,7 @@ def test_nothing_stays_behind(home, capsys, monkeypatch):
 
 
 def test_a_notice_ends_the_drill_and_all_that_it_started(home, monkeypatch, tmp_path):
-    mark = f"OUTLAST_TEST_{os.getpid()}"
+    mark = f"OUTLAST_TEST_{uuid.uuid4().hex}"
     (home / "run.py").write_text(DAEMON)
     env = {**os.environ, mark: "1", "TMPDIR": str(tmp_path)}
     called = [sys.executable, "-m", "outlast", "drill", "--stdout", "--", sys.executable, "run.py", "1000"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections import deque
@@ -57,9 +58,15 @@ def calls_at_a_boundary(run: Run, loop: Any) -> tuple[list[str], list[str]]:
         elif event == "c_call":
             c.append(argument.__name__)
 
+    was_on = gc.isenabled()
+    gc.disable()  # frameworks have it call functions of their own
     sys.setprofile(heard)
-    run._completed(loop)
-    sys.setprofile(None)
+    try:
+        run._completed(loop)
+    finally:
+        sys.setprofile(None)
+        if was_on:
+            gc.enable()
     return python, c[:-1]  # but for the end of this listening
 
 

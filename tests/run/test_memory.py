@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def test_peak_memory(tmp_path: Path) -> None:
 @pytest.fixture
 def group() -> Iterator[Path]:
     """A memory cgroup (version 1) for one program, in which a state takes 60 %."""
-    path = Path("/sys/fs/cgroup/memory") / f"outlast-test-{os.getpid()}"
+    path = Path("/sys/fs/cgroup/memory") / f"outlast-test-{uuid.uuid4().hex}"
     try:
         path.mkdir()
         (path / "memory.limit_in_bytes").write_text(str(400 << 20))

@@ -248,7 +248,7 @@ class Failing(Syscalls):
             self.failed.set()
             raise self.error
         if len(buffers[0]) > 1000 and any(thread.name == "outlast-io" for thread in threading.enumerate()):
-            self.failed.wait()
+            self.failed.wait(60)
         return super().preadv(fd, buffers, at, flags)
 
 
