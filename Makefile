@@ -8,8 +8,6 @@ BIN := $(VENV)/bin
 VENV_BENCH := .venv-bench
 PIP = $(firstword $(subst /, ,$@))/bin/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 3
-# Half of what the tests without a framework do is wait, for Slurm or for a program.
-MORE_WORKERS = $(shell expr $(WORKERS) + 1)
 HOURS ?= 8
 SEED ?= 1
 
@@ -43,7 +41,7 @@ FRAMEWORKS := $(addprefix tests/,capture frameworks integrations run drill/test_
 pytest: export PYTHONDONTWRITEBYTECODE =
 pytest: $(VENV)/.test tools
 	@status=0; \
-	$(BIN)/python -m pytest -n $(MORE_WORKERS) $(addprefix --ignore=,$(FRAMEWORKS)) || status=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(addprefix --ignore=,$(FRAMEWORKS)) || status=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) $(FRAMEWORKS) || status=1; \
 	exit $$status
 
