@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import outlast
-from nursery import Nursery, Ranks
+from nursery import WAIT_S, Nursery, Ranks
 from run.holding import Hold
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
@@ -35,6 +36,14 @@ def start(nursery: Nursery, store: Path, kind: str, *, world: int = 2, epochs: i
 
 def batches(ranks: Ranks, rank: int) -> list[tuple[int, int, float]]:
     return [(one["epoch"], one["first"], one["loss"]) for one in ranks.said(rank) if "first" in one]
+
+
+def until_saved(path: Path, ranks: Ranks) -> None:
+    """Wait until a checkpoint counts."""
+    until_s = time.monotonic() + WAIT_S
+    while not (path / "outlast.json").exists() or not outlast.Store(path).checkpoints():
+        assert time.monotonic() < until_s, ranks.errors()
+        time.sleep(0.01)
 
 
 def final(path: Path) -> dict[str, Any]:
@@ -82,9 +91,10 @@ def test_a_notice_to_one_rank(undisturbed, nursery: Nursery, tmp_path: Path) -> 
 def test_one_rank_killed_then_all(undisturbed, nursery: Nursery, tmp_path: Path) -> None:
     kind, end, seen = undisturbed
     hold = Hold(tmp_path / "hold")
-    hold.at(11)  # the save at 10 has waited for that at 5
+    hold.at(11)
     first = start(nursery, tmp_path / "store", kind, HOLD=str(hold.path))
     first.until(1, 1 + 11)
+    until_saved(tmp_path / "store", first)
     first.kill(1)
     hold.release()
     statuses = first.wait()
