@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from outlast.drill import director
 from outlast.drill.faults import FAULTS
 from outlast.drill.live import Live
 from outlast.drill.trials import Ground
-from outlast.drill.wounds import stores
+from outlast.drill.wounds import FullDisk, stores
 from outlast.store import Store
 
 KILLED, TERMINATED, SAVED = 137, 143, 85
@@ -33,8 +34,15 @@ def home(tmp_path, monkeypatch) -> Path:
     return folder
 
 
+def full_to_the_end(fault, live, strike=FullDisk.strike):
+    """Leave the disk full until the attempt has ended, not for a while: on a busy machine nothing is saved in that."""
+    strike(fault, live)
+    fault._until_s = math.inf
+
+
 @pytest.mark.slow
-def test_a_good_program_passes_every_fault(home, capsys):
+def test_a_good_program_passes_every_fault(home, capsys, monkeypatch):
+    monkeypatch.setattr(FullDisk, "strike", full_to_the_end)
     script = program(home, "steps.py")
     found = drill(capsys, "--jobs", "2", "--kills", "2", "--compare", "w.txt", "--", *command(script))
     assert found.results == {fault.name: "passed" for fault in FAULTS}
@@ -53,7 +61,7 @@ def test_a_good_program_passes_every_fault(home, capsys):
     )  # it was done
     *full, last = statuses["full-disk"]
     assert last == 0
-    assert set(full) <= {1}  # none, if it saved nothing while the disk was full; two, if the drill is slow to empty it
+    assert set(full) == {1}  # two, if the drill is slow to empty it
     assert "a bit flipped in step-" in found.of("damage")["strikes"][0]["text"]
     assert os.listdir(home) == ["steps.py"]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 POLL_S = 0.01
+BOUND_S = 280.0  # a test has as long: no program outlives one that was killed
 
 
 class Hold:
@@ -33,7 +34,8 @@ class Hold:
 
 def hold(path: str, steps: int, is_over: Callable[[], bool] = lambda: False) -> None:
     """Wait, in the program, as long as the test has it wait at this step, or until something else ends the wait."""
-    while steps >= _held_from(path) and not is_over():
+    until_s = time.monotonic() + BOUND_S
+    while steps >= _held_from(path) and not is_over() and time.monotonic() < until_s:
         time.sleep(POLL_S)
 
 

@@ -10,13 +10,12 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from subprocess import PIPE
 from typing import IO, Any
 
 from outlast.clock import SYSTEM
-from outlast.demo.train import EVERY, HOLD, HOLD_AFTER, KILL_IN_WRITE
+from outlast.demo.train import EVERY, HOLD_AFTER, KILL_IN_WRITE
 from outlast.errors import PREEMPTED, OutlastError, UsageError
 from outlast.format.names import CheckpointName
 from outlast.store import Store
@@ -115,24 +114,26 @@ class _Director:
         """Start the program, watch its events, strike, and wait for its end."""
         self._say(f"--> {title}")
         env = environment() | {"OUTLAST_EVENTS": "json", "OUTLAST_STORE": "", "OMP_NUM_THREADS": "1"}
-        hold, commits = f"{store}.hold", kill_after_commits or notice_after_commits
+        commits = kill_after_commits or notice_after_commits
         if torn:
             env[KILL_IN_WRITE] = str(torn)
         if commits:  # it is so soon done that it waits for the strike
-            env |= {HOLD: hold, HOLD_AFTER: str(commits * EVERY + 1)}
-            with open(hold, "x", encoding="utf-8"):
-                pass
+            env[HOLD_AFTER] = str(commits * EVERY + 1)
         command = [sys.executable, "-m", "outlast.demo.train", store, "--backend", self._backend]
-        process = start(command, env, stdout=PIPE, stderr=PIPE)
-        try:
-            assert process.stderr is not None
-            strike = signal.SIGKILL if kill_after_commits else signal.SIGTERM
-            from_step, to_step = self._watch(process.stderr, lambda: process.send_signal(strike), commits, hold)
-            said = process.communicate(timeout=_LIMIT_S)[0].decode().strip()
-        finally:
-            end_tree(process.pid, term_s=0)
-            with suppress(FileNotFoundError):
-                os.unlink(hold)
+        read, write = os.pipe()
+        with open(read, "rb") as held, open(write, "wb") as hold:
+            process = start(command, env, stdin=held, stdout=PIPE, stderr=PIPE)
+
+            def strike() -> None:
+                process.send_signal(signal.SIGKILL if kill_after_commits else signal.SIGTERM)
+                hold.close()
+
+            try:
+                assert process.stderr is not None
+                from_step, to_step = self._watch(process.stderr, strike, commits)
+                said = process.communicate(timeout=_LIMIT_S)[0].decode().strip()
+            finally:
+                end_tree(process.pid, term_s=0)
         ended = _describe(process.returncode)
         expected = -signal.SIGKILL if kill_after_commits or torn else PREEMPTED if notice_after_commits else 0
         if process.returncode != expected:
@@ -140,7 +141,7 @@ class _Director:
         self._say(f"    {ended}{': ' + said if said else ''}\n")
         return Scene(title=title, from_step=from_step, to_step=to_step, ended=ended)
 
-    def _watch(self, events: IO[bytes], strike: Callable[[], None], strike_after: int, hold: str) -> tuple[int, int]:
+    def _watch(self, events: IO[bytes], strike: Callable[[], None], strike_after: int) -> tuple[int, int]:
         """Pass on what it says, and strike after so many commits. Returns the first and the last step saved."""
         from_step = to_step = commits = 0
         for line in events:
@@ -157,7 +158,6 @@ class _Director:
                 self._say(f"    {event['text']}")
             if event["event"] == "committed" and commits == strike_after:
                 strike()
-                os.unlink(hold)
         return from_step, to_step
 
 

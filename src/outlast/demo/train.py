@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 from typing import Any
 
-from outlast.clock import SYSTEM
-
-HOLD, HOLD_AFTER, KILL_IN_WRITE = "OUTLAST_DEMO_HOLD", "OUTLAST_DEMO_HOLD_AFTER", "OUTLAST_DEMO_KILL_IN_WRITE"
+HOLD_AFTER, KILL_IN_WRITE = "OUTLAST_DEMO_HOLD_AFTER", "OUTLAST_DEMO_KILL_IN_WRITE"
 EPOCHS = 8
 BATCH = 32
 EVERY = 25
-_POLL_S, _HOLD_S = 0.01, 60.0
+_HOLD_S = 60.0
 
 
 def main() -> None:
@@ -48,9 +47,9 @@ def _arm() -> None:
 
 
 def _hold() -> None:
-    """Hold where the demo asks for it: after so many steps of this process, while its file is there."""
-    path, least = os.environ.get(HOLD, ""), int(os.environ.get(HOLD_AFTER, "0"))
-    if not path:
+    """Hold where the demo asks for it: after so many steps of this process, until its standard input is closed."""
+    last = int(os.environ.get(HOLD_AFTER, "0"))
+    if not last:
         return
     import outlast
 
@@ -60,9 +59,8 @@ def _hold() -> None:
         nonlocal steps
         log(self, **metrics)
         steps += 1
-        until_s = SYSTEM.monotonic() + _HOLD_S
-        while steps >= least and os.path.exists(path) and SYSTEM.monotonic() < until_s:
-            SYSTEM.sleep(_POLL_S)
+        if steps == last:
+            select.select([0], (), (), _HOLD_S)
 
     outlast.Run.log = holding  # type: ignore[method-assign]
 
