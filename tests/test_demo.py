@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from outlast.cli.main import main as cli
+from outlast.demo import show
 from outlast.store import Store
 
 
+def late(director, events, strike, strike_after, watch=show._Director._watch):
+    """Strike when the training would have ended long ago, as on a busy machine."""
+    return watch(director, events, lambda: (time.sleep(3), strike()), strike_after)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
-def test_demo(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "numpy":
+        monkeypatch.setattr(show._Director, "_watch", late)
     assert cli(["demo", "--backend", backend, "--dir", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["identical"] is True
